@@ -25,7 +25,8 @@ WARN     = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pro
 # gcc guesses at lengths of text differently, and wrongly, in instrumented code
 SAN      = $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
            -Wno-format-truncation)
-COV      = $(if $(COVERAGE),--coverage)
+# sweeps count from several threads: without atomic updates some counts are lost
+COV      = $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 # Position-independent with nothing exported: the same objects make the program and the module.
 SAME     = -fPIC -fvisibility=hidden -ffile-prefix-map=$(CURDIR)=.
 OURS     = -std=c11 -D_GNU_SOURCE $(SAME) -DOOMPH_READLINE=$(READLINE) -Isrc/core -Isrc/read -Isrc/bind -Isrc/shell $(WARN) $(SAN) $(COV)
@@ -164,6 +165,7 @@ reliability: need-test all $(UNIT)              ## inject faults, recount, and w
 	@cat docs/reliability.md
 
 coverage:                                       ## lines and branches of src/ that the tests reach; fails on too few
+	@mkdir -p $(BUILD)/coverage && find $(BUILD)/coverage -name '*.gcda' -delete
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage COVERAGE=1 CFLAGS='-O0 -g' test
 	@scripts/coverage $(BUILD)/coverage
 

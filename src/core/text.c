@@ -13,48 +13,51 @@
 
 /* digits x 10^exponent, still exact. */
 typedef struct {
-    uint64_t digits;
+    uint64_t digits;                /* SAT_TOOLARGE: more of them than 63 bits hold, */
+    bool fraction;                  /* with a point among them */
     int exponent;
-    bool too_large, too_fine;       /* more digits than 63 bits hold, before or after the point */
 } decimal;
 
 /* Reads "24", "1.5", "7e9" from `s`; returns what follows, NULL when there is no number. */
 static const char *read_decimal(const char *s, decimal *d)
 {
-    bool any = false, fraction = false;
+    bool any = false;
 
     *d = (decimal){ 0 };
-    for (;; s++) {
-        if (*s == '.' && !fraction) {
-            fraction = true;
+    for (; isdigit((unsigned char)*s) || (*s == '.' && !d->fraction); s++) {
+        if (*s == '.') {
+            d->fraction = true;
             continue;
         }
-        if (!isdigit((unsigned char)*s))
-            break;
         any = true;
-        if (d->too_large || d->too_fine)
-            continue;
-        if (!mul_u64(d->digits, 10, &d->digits) ||
-            !add_u64(d->digits, (uint64_t)(*s - '0'), &d->digits))
-            *(fraction ? &d->too_fine : &d->too_large) = true;
-        if (fraction)
-            d->exponent--;
+        d->digits = sat_add(sat_mul(d->digits, 10), (uint64_t)(*s - '0'));
+        d->exponent -= d->fraction;
     }
     if (!any)
         return NULL;
-    if ((*s == 'e' || *s == 'E') && (isdigit((unsigned char)s[1]) ||
-        ((s[1] == '+' || s[1] == '-') && isdigit((unsigned char)s[2])))) {
-        bool minus = *++s == '-';
+    if (*s == 'e' || *s == 'E') {
+        const char *digit = s + 1 + (s[1] == '+' || s[1] == '-');
         int e = 0;
 
-        if (*s == '+' || *s == '-')
-            s++;
-        for (; isdigit((unsigned char)*s); s++)
-            if (e < 1000)
-                e = e * 10 + (*s - '0');
-        d->exponent += minus ? -e : e;
+        if (!isdigit((unsigned char)*digit))
+            return s;
+        for (; isdigit((unsigned char)*digit); digit++)
+            e = e < 1000 ? e * 10 + (*digit - '0') : e;
+        d->exponent += s[1] == '-' ? -e : e;
+        s = digit;
     }
     return s;
+}
+
+/* Divides one of the two, whichever goes without a rest. */
+static bool divide(uint64_t *one, uint64_t *other, uint64_t by)
+{
+    uint64_t *divided = *one % by == 0 ? one : other;
+
+    if (*divided % by != 0)
+        return false;
+    *divided /= by;
+    return true;
 }
 
 /* digits x 10^exponent x unit, or why not. */
@@ -62,29 +65,13 @@ typedef enum { EXACT, FRACTION, OVERFLOW } outcome;
 
 static outcome scale(decimal d, uint64_t unit, uint64_t *out)
 {
-    if (d.too_large || d.too_fine)
-        return d.too_large ? OVERFLOW : FRACTION;
-    if (d.digits == 0) {
-        *out = 0;
-        return EXACT;
-    }
-    for (; d.exponent < 0; d.exponent++) {      /* divide by 2 and by 5, wherever it goes */
-        if (unit % 2 == 0)
-            unit /= 2;
-        else if (d.digits % 2 == 0)
-            d.digits /= 2;
-        else
+    if (d.digits == SAT_TOOLARGE)
+        return d.fraction ? FRACTION : OVERFLOW;
+    for (; d.exponent < 0; d.exponent++)
+        if (!divide(&unit, &d.digits, 2) || !divide(&unit, &d.digits, 5))
             return FRACTION;
-        if (unit % 5 == 0)
-            unit /= 5;
-        else if (d.digits % 5 == 0)
-            d.digits /= 5;
-        else
-            return FRACTION;
-    }
     for (; d.exponent > 0; d.exponent--)
-        if (!mul_u64(d.digits, 10, &d.digits))
-            return OVERFLOW;
+        d.digits = sat_mul(d.digits, 10);
     return mul_u64(d.digits, unit, out) ? EXACT : OVERFLOW;
 }
 
@@ -114,6 +101,7 @@ static oom_status parse(const char *s, const unit *units, const char *expected, 
 {
     const char *rest = s;
     char quoted[128];
+    outcome found;
     size_t len;
     decimal d;
 
@@ -130,15 +118,13 @@ static oom_status parse(const char *s, const unit *units, const char *expected, 
     for (const unit *u = units; u->name; u++) {
         if (strlen(u->name) != len || strncasecmp(u->name, rest, len) != 0)
             continue;
-        switch (scale(d, u->factor, out)) {
-        case EXACT:
+        found = scale(d, u->factor, out);
+        if (found == EXACT)
             return OOM_OK;
-        case FRACTION:
-            return oom_fail(err, OOM_BADVALUE, "\"%s\" is not a whole number%s", quoted,
-                            units == byte_units ? " of bytes" : "");
-        case OVERFLOW:
+        if (found == OVERFLOW)
             return oom_fail(err, OOM_TOOLARGE, "\"%s\": too large", quoted);
-        }
+        return oom_fail(err, OOM_BADVALUE, "\"%s\" is not a whole number%s", quoted,
+                        units == byte_units ? " of bytes" : "");
     }
     return oom_fail(err, OOM_BADVALUE, "\"%s\": expected %s", quoted, expected);
 }
@@ -237,8 +223,7 @@ size_t oom_text_nearest(const char *s, const char *const *names, size_t n, const
 
     if (n_wanted == 0)
         return 0;
-    if (max > MOST)
-        max = MOST;
+    max = min_u64(max, MOST);
     for (size_t i = 0; i < n; i++) {
         size_t len = squeeze(names[i], name), at;
         unsigned r = distance(wanted, n_wanted, name, len, limit);
@@ -269,57 +254,75 @@ size_t oom_text_nearest(const char *s, const char *const *names, size_t n, const
 
 /* ---- quoting ---- */
 
+typedef struct { uint32_t first, last; } code_range;
+
 /* Code points that change how the rest of the line looks: controls, zero width, direction. */
-static bool is_unsafe(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) ||
-           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
-}
+static const code_range unsafe[] = {
+    { 0, 0x1f }, { 0x7f, 0x9f }, { 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f },
+    { 0xfeff, 0xfeff }, { 0, 0 }
+};
 
 /* East Asian wide and emoji blocks, roughly: two columns. */
-static bool is_wide(uint32_t c)
+static const code_range wide[] = {
+    { 0x1100, 0x115f }, { 0x2e80, 0xa4cf }, { 0xac00, 0xd7a3 }, { 0xf900, 0xfaff },
+    { 0xfe30, 0xfe6f }, { 0xff00, 0xff60 }, { 0x1f300, 0x10ffff }, { 0, 0 }
+};
+
+static bool is_in(const code_range *r, uint32_t c)
 {
-    return (c >= 0x1100 && c <= 0x115f) || (c >= 0x2e80 && c <= 0xa4cf) ||
-           (c >= 0xac00 && c <= 0xd7a3) || (c >= 0xf900 && c <= 0xfaff) ||
-           (c >= 0xfe30 && c <= 0xfe6f) || (c >= 0xff00 && c <= 0xff60) || c >= 0x1f300;
+    for (; r->last; r++)
+        if (c >= r->first && c <= r->last)
+            return true;
+    return false;
+}
+
+/* One code point as it is shown: its text in `out`, its columns. */
+typedef struct { char text[16]; size_t n, columns; } piece;
+
+static piece shown(const unsigned char *p, size_t bytes, uint32_t c)
+{
+    piece s;
+
+    if (bytes && !is_in(unsafe, c)) {
+        memcpy(s.text, p, bytes);
+        s.n = bytes;
+        s.columns = is_in(wide, c) ? 2 : 1;
+        return s;
+    }
+    if (bytes && (c == '\n' || c == '\t'))
+        s.n = (size_t)snprintf(s.text, sizeof s.text, c == '\n' ? "\\n" : "\\t");
+    else
+        s.n = (size_t)snprintf(s.text, sizeof s.text,
+                               bytes < 2 ? "\\x%02x" : "\\u%04x", (unsigned)c);
+    s.columns = s.n;
+    return s;
 }
 
 const char *oom_text_quote(const char *s, size_t len, char *buf, size_t buf_bytes)
 {
+    static const char cut[] = "\xe2\x80\xa6";       /* … */
     const unsigned char *p = (const unsigned char *)s, *end = p + len;
-    const char *cut = "\xe2\x80\xa6";       /* … */
     size_t used = 0, columns = 0;
 
     if (buf_bytes == 0)
         return buf;
     while (p < end) {
-        char piece[16];
-        uint32_t c = 0;
-        size_t bytes = utf8_next(p, (size_t)(end - p), &c), n, width;
+        uint32_t c = *p;
+        size_t bytes = utf8_next(p, (size_t)(end - p), &c);
+        piece next = shown(p, bytes, c);
+        const unsigned char *rest = p + (bytes ? bytes : 1);
 
-        if (bytes == 0)
-            n = width = (size_t)snprintf(piece, sizeof piece, "\\x%02x", *p);
-        else if (is_unsafe(c) && c != '\n' && c != '\t')
-            n = width = (size_t)snprintf(piece, sizeof piece, c < 0x80 ? "\\x%02x" : "\\u%04x",
-                                         (unsigned)c);
-        else if (is_unsafe(c))
-            n = width = (size_t)snprintf(piece, sizeof piece, c == '\n' ? "\\n" : "\\t");
-        else {
-            memcpy(piece, p, n = bytes);
-            width = is_wide(c) ? 2 : 1;
-        }
         /* the last column is for the mark that something was cut */
-        if (columns + width > 39 && (size_t)(end - p) > (bytes ? bytes : 1))
+        if (columns + next.columns > (rest < end ? 39 : 40)
+            || used + next.n + sizeof cut > buf_bytes)
             break;
-        if (columns + width > 40 || used + n + strlen(cut) + 1 > buf_bytes)
-            break;
-        memcpy(buf + used, piece, n);
-        used += n;
-        columns += width;
-        p += bytes ? bytes : 1;
+        memcpy(buf + used, next.text, next.n);
+        used += next.n;
+        columns += next.columns;
+        p = rest;
     }
     buf[used] = '\0';
-    if (p < end && used + strlen(cut) + 1 <= buf_bytes)
-        memcpy(buf + used, cut, strlen(cut) + 1);
+    if (p < end && used + sizeof cut <= buf_bytes)
+        memcpy(buf + used, cut, sizeof cut);
     return buf;
 }

@@ -5,16 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The code point at `s`, of which `n` bytes are left: its length in bytes, or 0 when they are not
- * UTF-8 (overlong forms, surrogates and values past U+10FFFF are not). */
+/* The code point at `s`, of which `n` bytes are left, at least one: its length in bytes, or 0 when
+ * they are not UTF-8 (overlong forms, surrogates and values past U+10FFFF are not). */
 static inline size_t utf8_next(const unsigned char *s, size_t n, uint32_t *code)
 {
     static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
     size_t len;
     uint32_t c;
 
-    if (n == 0)
-        return 0;
     if (s[0] < 0x80) {
         *code = s[0];
         return 1;

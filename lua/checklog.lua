@@ -295,28 +295,49 @@ local function llama_model(run, facts)
     return nil
 end
 
+local function is_used(f) return f.place ~= nil and f.place:sub(1, 1) ~= "#" end
+
+--- The facts that name a device, one a device, in the engine's order: those that are used, where
+-- the log says so; else those that were found.
 local function llama_devices(facts)
-    local names, count, seen, used = {}, {}, {}, false
+    local list, seen, used = {}, {}, false
+    for _, f in ipairs(all(facts, "device")) do used = used or is_used(f) end
     for _, f in ipairs(all(facts, "device")) do
-        used = used or f.place ~= nil and f.place:sub(1, 1) ~= "#"
-    end
-    for _, f in ipairs(all(facts, "device")) do
-        -- those that are used, where the log says so; else those that were found
-        if f.place and not seen[f.place] and (f.place:sub(1, 1) ~= "#") == used then
+        if f.place and not seen[f.place] and is_used(f) == used then
             seen[f.place] = true
-            local name = known_device(f.value)
-            if not name then return nil, f.value end
-            if not count[name] then names[#names + 1] = name end
-            count[name] = (count[name] or 0) + 1
+            list[#list + 1] = f
         end
     end
-    if #names == 0 then
-        local f = last(facts, "device")
-        return f and known_device(f.value), f and f.value
+    return #list > 0 and list or { last(facts, "device") }
+end
+
+--- "2x rtx-4090 + 1x rtx-3090": layers are dealt in this order. nil and the name that is not known.
+local function llama_device(devices)
+    local runs = {}
+    for _, f in ipairs(devices) do
+        local name, run = known_device(f.value), runs[#runs]
+        if not name then return nil, f.value end
+        if run and run.name == name then
+            run.count = run.count + 1
+        else
+            runs[#runs + 1] = { name = name, count = 1 }
+        end
     end
-    for i, name in ipairs(names) do names[i] = count[name] > 1 and count[name] .. "x " .. name
-        or name end
-    return table.concat(names, " + ")
+    if #runs == 1 and runs[1].count == 1 then return runs[1].name end
+    for i, run in ipairs(runs) do runs[i] = run.count .. "x " .. run.name end
+    return #runs > 0 and table.concat(runs, " + ") or nil
+end
+
+--- What each device had free, in MiB: llama.cpp deals layers by it unless told. nil: not all said.
+local function free_shares(facts, devices)
+    local shares = {}
+    for i, d in ipairs(devices) do
+        for _, f in ipairs(all(facts, "free")) do
+            if f.place == d.place then shares[i] = math.tointeger(f.value // (1 << 20)) end
+        end
+        if not shares[i] then return nil end
+    end
+    return #shares > 1 and table.concat(shares, ",") or nil
 end
 
 local function on_host(place) return place:find("^CPU") or place:find("_Host$") end
@@ -326,7 +347,9 @@ local function llama_options(run, facts)
     o.engine, run.version = "llama.cpp", value(facts, "version")
     run.model_name = value(facts, "name") or value(facts, "file")
     o.model = llama_model(run, facts)
-    local device, unknown = llama_devices(facts)
+    run.devices = llama_devices(facts)
+    run.free_shares = free_shares(facts, run.devices)
+    local device, unknown = llama_device(run.devices)
     local limit = value(facts, "metal_limit")
     by_name_or_size(run, nil, limit, "m?-*")
     o.device = device or o.device
@@ -347,6 +370,13 @@ local function llama_options(run, facts)
     local k, v = value(facts, "type_k"), value(facts, "type_v")
     if k and v then o.kv = { k = CACHES[k] or k, v = CACHES[v] or v } end
     o.gpu_layers, o.cpu_moe = value(facts, "offloaded"), value(facts, "cpu_moe")
+    o.tensor_split = value(facts, "tensor_split")
+    local mode = value(facts, "split_mode") or "layer"
+    if mode ~= "layer" and mode ~= "none" then
+        run.ready = false
+        run.missing[#run.missing + 1] = "a prediction: split mode " .. mode
+            .. " cuts matrices over devices, which is not known here"
+    end
     local outputs = value(facts, "n_outputs_max")
     if outputs and o.n_batch and outputs < o.n_batch and outputs > 0 then o.outputs = "last" end
     run.precision_of = function(model)
@@ -358,23 +388,42 @@ end
 local BUFFERS = { { "weights", "buffer.model" }, { "kv", "buffer.kv" }, { "state", "buffer.state" },
     { "activations", "buffer.compute" } }
 
---- Buffers of one key by device, in the order they are first named; those of the host as one.
-local function by_place(facts, key)
-    local places, order, host = {}, {}, {}
-    for _, f in ipairs(all(facts, key)) do
-        if on_host(f.place) then
-            host[#host + 1] = f
-        else
-            local name = f.place:gsub("_Mapped$", "")
-            if not places[name] then
-                places[name] = {}
-                order[#order + 1] = name
-            end
-            table.insert(places[name], f)
+local function device_of_place(place) return (place:gsub("_Mapped$", "")) end
+
+--- The devices that have buffers or are used, in the engine's order: "CUDA2" before "CUDA10".
+local function llama_places(devices, facts)
+    local order, seen = {}, {}
+    local function add(place)
+        if not seen[place] then order[#order + 1] = place end
+        seen[place] = true
+    end
+    for _, d in ipairs(devices) do if is_used(d) then add(d.place) end end
+    local named = #order
+    for _, pair in ipairs(BUFFERS) do
+        for _, f in ipairs(all(facts, pair[2])) do
+            if not on_host(f.place) then add(device_of_place(f.place)) end
         end
     end
-    table.sort(order)
-    return places, order, host
+    if named == 0 then
+        local function number(place) return tonumber(place:match("%d+$")) or 0 end
+        table.sort(order, function(a, b)
+            if number(a) ~= number(b) then return number(a) < number(b) end
+            return a < b
+        end)
+    end
+    return order
+end
+
+--- Buffers of one key by device; those of the host as one.
+local function by_place(facts, key)
+    local places, host = {}, {}
+    for _, f in ipairs(all(facts, key)) do
+        local name = device_of_place(f.place)
+        local list = on_host(f.place) and host or places[name] or {}
+        if list ~= host then places[name] = list end
+        list[#list + 1] = f
+    end
+    return places, host
 end
 
 --- A mapped buffer is printed as the span of the file it covers, which may hold tensors of others.
@@ -390,16 +439,38 @@ local function mapped_note(run, facts, o)
     end
 end
 
+--- Caches elsewhere than predicted, as many in all: the server was told how to deal layers.
+local function dealt_note(run)
+    local off, all = 0, 0
+    for _, r in ipairs(run.rows) do
+        if r.part:find("^kv ") and r.predicted and r.measured then
+            off, all = off + math.abs(r.predicted - r.measured), all + r.predicted - r.measured
+        end
+    end
+    if off > 0 and math.abs(all) < off / 100 then
+        run.notes[#run.notes + 1] = "layers lie otherwise than by free memory: say tensor_split=, "
+            .. "as the server was told"
+    end
+end
+
 local function llama_rows(run, facts, o)
+    local order = llama_places(run.devices, facts)
+    run.split_told = o.tensor_split ~= nil
+    if run.ready and not o.tensor_split and #core.memory(o).per_device == #order then
+        o.tensor_split = run.free_shares
+    end
     local m = run.ready and core.memory(o) or nil
     run.memory = m
     local names = { weights = "weights", kv = "kv", state = "state", activations = "compute" }
     for _, pair in ipairs(BUFFERS) do
-        local part, places, order, host = pair[1], by_place(facts, pair[2])
+        local part, places, host = pair[1], by_place(facts, pair[2])
         local device = m and m.per_device or {}
         for i, place in ipairs(order) do
             local label = names[part] .. (#order > 1 and " " .. place or "")
-            row(run, label, m and device[i] and device[i][part], sum(places[place]))
+            local predicted = device[i] and device[i][part]
+            if places[place] or predicted and predicted > 0 then
+                row(run, label, predicted, sum(places[place] or {}))
+            end
         end
         if part == "activations" then
             for _, f in ipairs(#host > 0 and all(facts, "buffer.output") or {}) do
@@ -415,6 +486,7 @@ local function llama_rows(run, facts, o)
         end
     end
     mapped_note(run, facts, o)
+    if not run.split_told then dealt_note(run) end
 end
 
 -- PyTorch -----------------------------------------------------------------------------------------

@@ -59,7 +59,8 @@ local function options_of(asked)
     local o = { model = asked.model_handle, device = asked.device_handle, engine = engine }
     for _, name in ipairs { "tp", "pp", "ep", "dp", "chunk", "n_batch", "max_seqs", "block_size",
         "utilization", "gpu_layers", "attention", "unified", "swa_full", "kv_offload", "eager",
-        "prefix_caching", "cpu_moe", "reserve", "outputs", "batch", "seq", "prompt" } do
+        "prefix_caching", "cpu_moe", "tensor_split", "reserve", "outputs", "batch", "seq",
+        "prompt" } do
         o[name] = asked[name]
     end
     if asked.kv_k then o.kv = { k = asked.kv_k, v = asked.kv_v } end

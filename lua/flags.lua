@@ -67,7 +67,7 @@ local function llama(a)
     elseif a.cpu_moe then
         add(words, "--n-cpu-moe", a.cpu_moe)
     end
-    if (a.tp or 1) > 1 then add(words, "-sm", "row") end
+    if a.tensor_split then add(words, "-ts", a.tensor_split) end
     return words, note
 end
 

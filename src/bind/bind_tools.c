@@ -88,6 +88,27 @@ static void set_given(lua_State *L, const char *key, uint64_t n)
         set_int(L, key, n);
 }
 
+/* As they are written: "3,1". */
+static void set_shares(lua_State *L, const double *shares)
+{
+    size_t n = OOM_MAX_SHARES;
+    luaL_Buffer b;
+
+    while (n > 0 && shares[n - 1] <= 0)
+        n--;
+    if (n == 0)
+        return;
+    luaL_buffinit(L, &b);
+    for (size_t i = 0; i < n; i++) {
+        char share[32];
+
+        snprintf(share, sizeof share, "%s%.15g", i ? "," : "", shares[i]);
+        luaL_addstring(&b, share);
+    }
+    luaL_pushresult(&b);
+    lua_setfield(L, -2, "tensor_split");
+}
+
 static void set_options(lua_State *L, const oom_options *o)
 {
     static const char *const attention[] = { "flash", "sdpa", "eager" };
@@ -118,6 +139,7 @@ static void set_options(lua_State *L, const oom_options *o)
     set_given(L, "cpu_moe", o->cpu_moe);
     if (o->cpu_moe_all)
         set_bool(L, "cpu_moe", true);
+    set_shares(L, o->tensor_split);
     set_given(L, "version", o->version);
     set_given(L, "reserve", o->reserve);
     if (o->outputs != OOM_OUTPUTS_DEFAULT)

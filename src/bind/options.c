@@ -3,11 +3,12 @@
 #include "request.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef enum {
     T_MODEL, T_DEVICE, T_PRECISION, T_KV, T_ENGINE, T_COUNT, T_DEGREE, T_BYTES, T_SHARE, T_LAYERS,
-    T_CHOICE, T_OUTPUTS, T_ATTENTION, T_FLASH, T_CPU_MOE, T_UNITS, T_CHARSET, T_ANY
+    T_CHOICE, T_OUTPUTS, T_ATTENTION, T_FLASH, T_CPU_MOE, T_SPLIT, T_UNITS, T_CHARSET
 } type;
 
 typedef struct { bind_option option; type type; size_t offset; } row;
@@ -68,6 +69,8 @@ static const row rows[] = {
     { { "cpu_moe", "true or layers", "llama.cpp: experts (of that many layers) in main memory.",
         NULL },
       T_CPU_MOE, 0 },
+    { { "tensor_split", "shares, \"3,1\"", "llama.cpp: layers to devices in this proportion.", NULL },
+      T_SPLIT, 0 },
     { { "max_seqs", "a whole number", "vLLM: sequences in one step.", NULL }, T_COUNT,
       AT(options.max_seqs) },
     { { "eager", "true or false", "vLLM: no CUDA graphs.", NULL }, T_CHOICE, AT(options.eager) },
@@ -295,6 +298,29 @@ static void read_cpu_moe(lua_State *L, int index, request *r)
         r->options.cpu_moe = (uint32_t)(bind_count(L, index, "cpu_moe", 0) & UINT32_MAX);
 }
 
+/* "3,1" or "3/1", as llama.cpp takes them. */
+static void read_split(lua_State *L, int index, const char *name, double *shares)
+{
+    const char *expected = "shares by device, as in \"3,1\"";
+    const char *s = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
+    double sum = 0;
+    size_t n = 0;
+
+    memset(shares, 0, OOM_MAX_SHARES * sizeof *shares);
+    for (char *end; n < OOM_MAX_SHARES; s = end + 1) {
+        shares[n] = strtod(s, &end);
+        if (end == s || !(shares[n] >= 0 && shares[n] < 1e18))
+            bad(L, index, name, expected);
+        sum += shares[n++];
+        if (*end != ',' && *end != '/') {
+            s = end;
+            break;
+        }
+    }
+    if (*s != '\0' || !(sum > 0))
+        bad(L, index, name, expected);
+}
+
 static void read_one(lua_State *L, const row *w, int index, request *r)
 {
     static const char *const outputs[] = { "last", "all", NULL };
@@ -343,12 +369,12 @@ static void read_one(lua_State *L, const row *w, int index, request *r)
             : OOM_ATTENTION_EAGER;
         break;
     case T_CPU_MOE: read_cpu_moe(L, index, r); break;
+    case T_SPLIT: read_split(L, index, name, r->options.tensor_split); break;
     case T_UNITS:
         r->decimal = one_of(L, index, name, units, "\"GiB\" or \"GB\"") == 1;
         r->binary = !r->decimal;
         break;
     case T_CHARSET: one_of(L, index, name, charset, "\"unicode\" or \"ascii\""); break;
-    case T_ANY: break;
     }
 }
 

@@ -310,6 +310,8 @@ typedef enum { OOM_DEFAULT = 0, OOM_NO, OOM_YES } oom_choice;
 typedef enum { OOM_OUTPUTS_DEFAULT, OOM_OUTPUTS_LAST, OOM_OUTPUTS_ALL } oom_outputs;
 typedef enum { OOM_ATTENTION_FLASH, OOM_ATTENTION_SDPA, OOM_ATTENTION_EAGER } oom_attention;
 
+#define OOM_MAX_SHARES 16
+
 /* Zero (or the enum's default) means: the engine's own. */
 typedef struct {
     const oom_format *kv_k, *kv_v;      /* NULL: auto, 2 bytes */
@@ -324,6 +326,8 @@ typedef struct {
     oom_choice unified, swa_full, kv_offload, op_offload, eager, prefix_caching;
     uint32_t cpu_moe;                   /* layers whose experts stay in main memory */
     bool cpu_moe_all;
+    /* llama.cpp: layers to devices in this proportion; all zero: by their memory */
+    double tensor_split[OOM_MAX_SHARES];
     uint32_t version;                   /* engine@0.19 -> 19, @4.46 -> 4046: major x 1000 + minor */
 } oom_options;
 

@@ -115,6 +115,31 @@ void device_from_local(const read_preset *p, const local_device *said, oom_devic
     *out = d;
 }
 
+static bool same(const oom_device *a, const oom_device *b)
+{
+    return strcmp(a->id, b->id) == 0 && a->memory_bytes == b->memory_bytes
+           && a->usable_bytes == b->usable_bytes;
+}
+
+oom_status device_add(oom_deployment *out, const oom_device *d, uint32_t count, oom_error *err)
+{
+    oom_device *last = out->n_groups ? &out->group[out->n_groups - 1].device : NULL;
+
+    if (out->n + count > OOM_MAX_DEVICES)
+        return oom_fail(err, OOM_BADVALUE, "expected 1 to %d devices", OOM_MAX_DEVICES);
+    if (last && same(last, d)) {
+        last->free_bytes = at_most(last->free_bytes, d->free_bytes);
+    } else {
+        if (out->n_groups == sizeof out->group / sizeof *out->group)
+            return oom_fail(err, OOM_BADVALUE, "expected at most %zu runs of equal devices",
+                            sizeof out->group / sizeof *out->group);
+        out->group[out->n_groups++].device = *d;
+    }
+    out->group[out->n_groups - 1].count += count;
+    out->n += count;
+    return OOM_OK;
+}
+
 oom_device read_device_record(const read_preset *p)
 {
     oom_device d;
@@ -277,19 +302,7 @@ static oom_status parse_group(read_catalogue *c, const char *s, oom_deployment *
         status = parse_count(&s, &count, err);
     if (status != OOM_OK || (status = parse_device(c, s, &device, err)) != OOM_OK)
         return status;
-    if (out->n + count > OOM_MAX_DEVICES)
-        return oom_fail(err, OOM_BADVALUE, "expected 1 to %d devices", OOM_MAX_DEVICES);
-    out->n += count;
-    for (uint32_t i = 0; i < out->n_groups; i++)
-        if (strcmp(out->group[i].device.id, device.id) == 0) {
-            out->group[i].count += count;
-            return OOM_OK;
-        }
-    if (out->n_groups == sizeof out->group / sizeof *out->group)
-        return oom_fail(err, OOM_BADVALUE, "expected at most 8 kinds of device");
-    out->group[out->n_groups].device = device;
-    out->group[out->n_groups++].count = count;
-    return OOM_OK;
+    return device_add(out, &device, count, err);
 }
 
 /* Adds what logs taught of each device. */

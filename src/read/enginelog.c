@@ -23,6 +23,7 @@ typedef enum {
     REAL,                       /* 0.90 */
     WORD,                       /* up to a blank, a comma, a quote or a bracket */
     REST,                       /* up to the end of the line, a comma or a bracket */
+    SHARES,                     /* 3,1 */
     TRUTH                       /* True, false, 1, 0, enabled, auto */
 } form;
 
@@ -105,6 +106,8 @@ static const row phrases[] = {
     { LLAMA, "gpu_layers", " --n-gpu-layers ", COUNT, 0 },
     { LLAMA, "gpu_layers", " --gpu-layers ", COUNT, 0 },
     { LLAMA, "cpu_moe", " --n-cpu-moe ", COUNT, 0 },
+    { LLAMA, "tensor_split", " -ts ", SHARES, 0 },
+    { LLAMA, "split_mode", " -sm ", WORD, 0 },
     { LLAMA, "file", " -m ", WORD, 0 },
 
     { TORCH, "asked", "Tried to allocate ", SIZE, GIB },
@@ -151,6 +154,8 @@ static const row settings[] = {
     { LLAMA, "flash", "flash_attn", TRUTH, 0 },
     { LLAMA, "n_outputs_max", "n_outputs_max", COUNT, 0 },
     { LLAMA, "unified", "kv_unified", TRUTH, 0 },
+    { LLAMA, "tensor_split", "tensor_split", SHARES, 0 },
+    { LLAMA, "split_mode", "split_mode", WORD, 0 },
     { LLAMA, "arch", "arch", WORD, 0 },
     { LLAMA, "name", "general.name", REST, 0 },
     { LLAMA, "n_layer", "n_layer", COUNT, 0 },
@@ -346,6 +351,16 @@ static void take_word(reader *r, const row *w, const char *s, const char *end)
     keep_text(r, w, NULL, s, len);
 }
 
+static void take_shares(reader *r, const row *w, const char *s, const char *end)
+{
+    size_t len = 0;
+
+    s = blanks(s, end);
+    while (s + len < end && (isdigit((unsigned char)s[len]) || (s[len] && strchr("./,", s[len]))))
+        len++;
+    keep_text(r, w, NULL, s, len);
+}
+
 static void keep_rest(reader *r, const row *w, const char *place, const char *s, const char *end)
 {
     size_t len = 0;
@@ -397,6 +412,7 @@ static void take(reader *r, const row *w, const char *start, const char *at, con
     case COUNT: case REAL: take_number(r, w, after, end); break;
     case WORD: take_word(r, w, after, end); break;
     case REST: keep_rest(r, w, NULL, after, end); break;
+    case SHARES: take_shares(r, w, after, end); break;
     case TRUTH: take_truth(r, w, after, end); break;
     }
 }

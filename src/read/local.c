@@ -273,30 +273,6 @@ static bool from_proc(const local_places *where, local_device *d)
 
 /* ---- the whole ---- */
 
-static bool same(const oom_device *a, const oom_device *b)
-{
-    return strcmp(a->id, b->id) == 0 && a->memory_bytes == b->memory_bytes &&
-           a->usable_bytes == b->usable_bytes;
-}
-
-static oom_status add(oom_deployment *out, const oom_device *d, oom_error *err)
-{
-    for (uint32_t i = 0; i < out->n_groups; i++)
-        if (same(&out->group[i].device, d)) {
-            if (d->free_bytes < out->group[i].device.free_bytes)
-                out->group[i].device.free_bytes = d->free_bytes;
-            out->group[i].count++;
-            out->n++;
-            return OOM_OK;
-        }
-    if (out->n_groups == sizeof out->group / sizeof *out->group)
-        return oom_fail(err, OOM_BADVALUE, "expected at most 8 kinds of device");
-    out->group[out->n_groups].device = *d;
-    out->group[out->n_groups++].count = 1;
-    out->n++;
-    return OOM_OK;
-}
-
 /* The preset of this name; where there are several sizes of it, the one of this size. */
 static const read_preset *preset_of(read_catalogue *c, const local_device *d, oom_error *err)
 {
@@ -334,7 +310,7 @@ oom_status read_local(read_catalogue *c, const local_places *where, oom_deployme
         if (!p && why.status != OOM_NOTFOUND)
             return oom_fail(err, why.status, "%s", why.msg);
         device_from_local(p, &list[i], &d);
-        if ((status = add(&found, &d, err)) != OOM_OK)
+        if ((status = device_add(&found, &d, 1, err)) != OOM_OK)
             return status;
     }
     *out = found;

@@ -30,4 +30,8 @@ bool local_from_meminfo(const char *meminfo, const char *cpuinfo, local_device *
 /* The preset's device with what the machine said put in (device.c). */
 void device_from_local(const read_preset *p, const local_device *said, oom_device *out);
 
+/* Appends `count` of a device: to the last run of equal ones where it is the same, else as a new
+ * run, for layers are dealt in this order. Of free memory the least is kept (device.c). */
+oom_status device_add(oom_deployment *out, const oom_device *d, uint32_t count, oom_error *err);
+
 #endif

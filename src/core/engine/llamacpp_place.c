@@ -52,9 +52,19 @@ uint64_t lc_device_bytes(const lc_own *o, const oom_tensor *t, const oom_format 
     return sat_add(bytes, div_up(MATRIX_ROW_PADDING - row, f->block) * f->block_bytes);
 }
 
-/* Layers to devices by their shares of free memory; -ngl counts the output as one. */
+static uint32_t given_shares(const oom_options *o)
+{
+    uint32_t n = 0;
+
+    for (uint32_t d = 0; d < OOM_MAX_SHARES; d++)
+        n = o->tensor_split[d] > 0 ? d + 1 : n;
+    return n;
+}
+
+/* Layers to devices by the shares asked for, else of free memory; -ngl counts the output as one. */
 static void deal_layers(oom_plan *p)
 {
+    bool given = given_shares(&p->options) > 0;
     lc_own *o = lc_own_of(p);
     int64_t all = (int64_t)o->n_blocks + 1, asked = p->options.gpu_layers;
     int64_t first = asked < 0 || asked >= all ? 0 : all - asked;
@@ -65,7 +75,8 @@ static void deal_layers(oom_plan *p)
             rank -= p->where.group[g].count;
             g++;
         }
-        share[d] = p->has_device ? (double)p->where.group[g].device.usable_bytes : 1;
+        share[d] = given ? p->options.tensor_split[d]
+                 : p->has_device ? (double)p->where.group[g].device.usable_bytes : 1;
         sum += share[d];
     }
     for (uint32_t d = 0; d < o->n_devices; d++) {
@@ -92,6 +103,9 @@ static oom_status refuse(const oom_plan *p, oom_error *err)
     if (o->pp > LC_MAX_DEVICES)
         return oom_fail(err, OOM_BADVALUE, "llama.cpp splits a model over at most %d devices",
                         LC_MAX_DEVICES);
+    if (given_shares(o) > o->pp)
+        return oom_fail(err, OOM_BADVALUE, "tensor_split has %u shares, expected at most %u, one "
+                        "a device", given_shares(o), o->pp);
     if (o->kv_k->ggml_id < 0 || o->kv_v->ggml_id < 0)
         return oom_fail(err, OOM_BADVALUE, "llama.cpp has no %s cache; q8_0 is nearest",
                         o->kv_k->ggml_id < 0 ? o->kv_k->name : o->kv_v->name);

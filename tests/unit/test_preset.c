@@ -158,6 +158,22 @@ static void several_devices_are_one_deployment(void **state)
     assert_int_equal(deployment("2x 24GiB").group[0].device.memory_bytes, 24ull << 30);
 }
 
+static void devices_keep_the_order_they_are_written_in(void **state)
+{
+    oom_deployment d = deployment("rtx-4090 + rtx-3090 + 2x rtx-4090 + rtx-4090");
+
+    (void)state;
+    assert_int_equal(d.n, 5);
+    assert_int_equal(d.n_groups, 3);
+    assert_string_equal(d.group[1].device.id, "rtx-3090");
+    assert_int_equal(d.group[2].count, 3);
+    /* one of the two keeps 8 % back: they are not the same */
+    d = deployment("rtx-4090 + rtx-4090 windows");
+    assert_int_equal(d.n_groups, 2);
+    assert_true(d.group[1].device.usable_bytes < d.group[0].device.usable_bytes);
+    says("l4 + t4 + l4 + t4 + l4 + t4 + l4 + t4 + l4", "expected at most 8 runs of equal devices");
+}
+
 static void a_device_answers_to_every_name_people_use(void **state)
 {
     static const struct { const char *name, *id; } names[] = {
@@ -346,6 +362,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_device_has_three_sizes, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_record_leaves_out_follows_the_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(several_devices_are_one_deployment, setup, teardown),
+        cmocka_unit_test_setup_teardown(devices_keep_the_order_they_are_written_in, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_answers_to_every_name_people_use, setup, teardown),
         cmocka_unit_test_setup_teardown(a_size_is_a_device_too, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bad_deployment_is_one_line, setup, teardown),

@@ -41,14 +41,14 @@ REST    := $(filter-out %/mkembed.o %/main.o,$(call objects,src/shell/*.c src/mo
 MODULE  := $(BUILD)/obj/src/shell/lookup.o $(BUILD)/obj/embed.o
 EMBED   := $(sort $(wildcard lua/*.lua lua/*/*.lua presets/*/*.json))
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
-RIG     := $(patsubst tests/shell/%.c,$(BUILD)/%,$(wildcard tests/shell/*.c))
+RIG     := $(patsubst tests/shell/%.c,$(BUILD)/%,$(wildcard tests/shell/*.c)) $(BUILD)/life
 MANUAL  := man/man1/oomph.1 bash-completion/completions/oomph zsh/site-functions/_oomph \
            fish/vendor_completions.d/oomph.fish
 LIBS    := $(BUILD)/libshell.a $(BUILD)/libbind.a $(BUILD)/libread.a $(BUILD)/liboom.a
 BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
-NEEDS   := $(if $(filter run,$(MAKECMDGOALS)),need-run) $(if $(filter test bench coverage,$(MAKECMDGOALS)),need-test)
+NEEDS   := $(if $(filter run,$(MAKECMDGOALS)),need-run) $(if $(filter test bench coverage life,$(MAKECMDGOALS)),need-test)
 
-.PHONY: all readme help deps run test bench lint coverage fuzz golden install install-program install-library \
+.PHONY: all readme help deps run test bench lint coverage fuzz life golden install install-program install-library \
         install-module uninstall lua-module static reproducible deb valgrind reliability clean check need-run need-test FORCE
 .DELETE_ON_ERROR:
 
@@ -116,6 +116,9 @@ $(BUILD)/%: tests/shell/%.c $(BUILD)/flags | $(NEEDS)
 	@mkdir -p $(@D)
 	$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $$(pkg-config --cflags --libs vterm) -lutil
 
+$(BUILD)/life: tests/life/life.c $(BUILD)/flags | $(NEEDS)
+	$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< -lutil
+
 $(BUILD)/bench/%: tests/bench/%.c $(LIBS) $(BUILD)/flags | $(NEEDS)
 	@mkdir -p $(@D)
 	$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(PKG_LIBS) -lutil -lm
@@ -156,6 +159,9 @@ fuzz: need-test                                 ## fuzz every reader (clang; SEC
 
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libread.a $(BUILD)/liboom.a $(BUILD)/flags
 	$(COMPILE) -fsanitize=fuzzer -MF $@.d -MT $@ -o $@ $(filter %.c %.a,$^) $(TEST_LIBS) -lm
+
+life: all $(BUILD)/life                         ## a million commands, 200 interrupts, lost terminals (minutes)
+	@BUILD=$(BUILD) $(BUILD)/life --long
 
 valgrind: need-test all $(UNIT) $(BUILD)/fake_nvml.so  ## the unit tests under memcheck
 	@scripts/valgrind $(BUILD)

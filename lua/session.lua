@@ -7,7 +7,8 @@ local M = {}
 -- @param path the file
 function M.save(path)
     local out, n = { "#!/usr/bin/env oomph" }, 0
-    for _, line in ipairs(host.lines()) do
+    local lines, forgotten = host.lines()
+    for _, line in ipairs(lines) do
         if not line.text:match("^%s*save%f[^%w_]") then
             n = n + 1
             -- what the prompt keeps and shows by itself, a script has to
@@ -16,7 +17,9 @@ function M.save(path)
         end
     end
     require("oomph.file").write(path, table.concat(out, "\n") .. "\n")
-    return ('%d lines in %s; dofile "%s" runs them again'):format(n, path, path)
+    local said = ('%d lines in %s; dofile "%s" runs them again'):format(n, path, path)
+    return forgotten == 0 and said
+        or ("%s; %d before them are no longer kept"):format(said, forgotten)
 end
 
 local in_c = {}

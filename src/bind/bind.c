@@ -2,6 +2,7 @@
  * and results' metatable. */
 #include "request.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -317,6 +318,11 @@ bool request_default_seq(request *r)
         return false;
     r->load.seq = context && context < 8192 ? context : 8192;
     return true;
+}
+
+void bind_holds(lua_State *L, size_t bytes)
+{
+    lua_gc(L, LUA_GCSTEP, 1 + (int)(bytes >> 10 < INT_MAX / 2048 ? bytes >> 10 : INT_MAX / 2048));
 }
 
 /* ---- results ---- */

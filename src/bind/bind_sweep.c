@@ -336,6 +336,7 @@ static int sweep_run(lua_State *L)
     luaL_checkstack(L, 8, NULL);
     if (oom_grid_run(&g->grid, &q, &oom_libc_alloc, &r->rows, &err) != OOM_OK)
         bind_fail(L, &err);
+    bind_holds(L, r->rows.cap * (r->rows.n_columns + 1) * sizeof *r->rows.values);
     lua_pushinteger(L, (lua_Integer)r->rows.n);
     lua_pushinteger(L, (lua_Integer)r->rows.points);
     lua_pushinteger(L, (lua_Integer)r->rows.matched);

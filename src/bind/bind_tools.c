@@ -146,24 +146,6 @@ static void set_options(lua_State *L, const oom_options *o)
         set_text(L, "outputs", o->outputs == OOM_OUTPUTS_LAST ? "last" : "all");
 }
 
-/* How the model was written where it was read: a path, a Hugging Face id. Pushes it, or nil. */
-static void push_spec(lua_State *L, const oom_model *m)
-{
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, BIND_MODELS);
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        const bind_model *u = lua_touserdata(L, -1);
-
-        lua_pop(L, 1);
-        if (u && u->model == m) {
-            lua_remove(L, -2);
-            return;
-        }
-    }
-    lua_pop(L, 1);
-    lua_pushnil(L);
-}
-
 /* asked_of(result) -> {model=, precision=, engine=, batch=, seq=, devices=, kv_k=, …}: what was
  * given, with what the call itself assumed; nil where the engine's own value is used. */
 static int bind_asked_of(lua_State *L)
@@ -177,11 +159,11 @@ static int bind_asked_of(lua_State *L)
     lua_newtable(L);
     set_text(L, "model", r->model->id);
     bind_result_handle(L, 1, 1);
+    lua_getiuservalue(L, -1, 1);
+    lua_setfield(L, -3, "spec");        /* a path, a Hugging Face id; nil for a table */
     lua_setfield(L, -2, "model_handle");
     bind_result_handle(L, 1, 2);
     lua_setfield(L, -2, "device_handle");
-    push_spec(L, r->model);
-    lua_setfield(L, -2, "spec");
     preset = read_model_preset(bind_catalogue(L), r->model->id, NULL);
     set_text(L, "hf_id", preset ? preset->hf_id : NULL);
     set_bool(L, "from_file", r->model->from_file);

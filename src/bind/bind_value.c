@@ -5,9 +5,16 @@
 #include <math.h>
 #include <string.h>
 
+#define MODELS "oomph.models"       /* spec -> userdata: a model is read once */
 #define DEVICES "oomph.devices"
 #define LIVE "oomph.live"
 #define LAST "oomph.last"           /* keeps a model given as a table alive during the call */
+/* Names that are kept of each kind: twice the catalogue. A script that names a million sizes does
+ * not keep a million devices. */
+#define KEPT_NAMES 1024
+/* What a table of configuration keys may take: one whose parts are shared is copied out. */
+#define MOST_BYTES ((size_t)64 << 20)
+
 /* ---- userdata ---- */
 
 static int model_gc(lua_State *L)
@@ -34,7 +41,7 @@ static void remember(lua_State *L, const void *pointer, const char *kind)
 
 static bind_model *new_model(lua_State *L)
 {
-    bind_model *u = lua_newuserdatauv(L, sizeof *u, 0);
+    bind_model *u = lua_newuserdatauv(L, sizeof *u, 1);
 
     u->model = NULL;
     if (luaL_newmetatable(L, BIND_MODEL)) {
@@ -43,6 +50,44 @@ static bind_model *new_model(lua_State *L)
     }
     lua_setmetatable(L, -2);
     return u;
+}
+
+/* Keeps the userdata at the top under the name at `name`; past KEPT_NAMES all begin anew. Their
+ * number is at 1, which is no name. */
+static void keep(lua_State *L, const char *kept, int name)
+{
+    lua_Integer n;
+
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, kept);
+    lua_rawgeti(L, -1, 1);
+    n = lua_tointeger(L, -1) + 1;
+    lua_pop(L, 1);
+    if (n > KEPT_NAMES) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, LUA_REGISTRYINDEX, kept);
+        n = 1;
+    }
+    lua_pushinteger(L, n);
+    lua_rawseti(L, -2, 1);
+    lua_pushvalue(L, name);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+/* The userdata that is kept under the name at `name`, pushed; NULL, pushing nothing, for none. */
+static void *kept(lua_State *L, const char *names, int name)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, names);
+    lua_pushvalue(L, name);
+    if (lua_rawget(L, -2) == LUA_TUSERDATA) {
+        lua_remove(L, -2);
+        return lua_touserdata(L, -1);
+    }
+    lua_pop(L, 2);
+    return NULL;
 }
 
 /* ---- a Lua table as a configuration ---- */
@@ -54,8 +99,11 @@ static void to_value(lua_State *L, oom_arena *arena, int index, oom_value *out, 
 static void *get(lua_State *L, oom_arena *arena, size_t bytes)
 {
     oom_error err;
-    void *p = oom_arena_get(arena, bytes, &err);
+    void *p;
 
+    if (oom_arena_bytes(arena) > MOST_BYTES)
+        bind_error(L, "model: a table of more than %d MiB", (int)(MOST_BYTES >> 20));
+    p = oom_arena_get(arena, bytes, &err);
     if (!p)
         bind_fail(L, &err);
     return p;
@@ -162,6 +210,7 @@ static oom_model *model_from_table(lua_State *L, int index)
     if (oom_family_build(u->model, config, &err) != OOM_OK)
         bind_fail(L, &err);
     remember(L, u->model, "model");
+    bind_holds(L, oom_arena_bytes(u->model->arena));
     return u->model;
 }
 
@@ -184,34 +233,28 @@ oom_model *bind_to_model(lua_State *L, int index)
         bind_error(L, "model is a %s, expected a name, a path or a table of configuration keys",
                    luaL_typename(L, index));
     }
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, BIND_MODELS);
-    lua_pushvalue(L, index);
-    if (lua_rawget(L, -2) == LUA_TUSERDATA) {
-        lua_remove(L, -2);
-        u = lua_touserdata(L, -1);
+    u = kept(L, MODELS, index);
+    if (u)
         return u->model;
-    }
-    lua_pop(L, 1);
     u = new_model(L);
     if (read_model(bind_catalogue(L), lua_tostring(L, index), &oom_libc_alloc, &u->model, &err)
         != OOM_OK)
         bind_fail(L, &err);
-    remember(L, u->model, "model");
     lua_pushvalue(L, index);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, -4);
-    lua_remove(L, -2);
+    lua_setiuservalue(L, -2, 1);        /* how it was written */
+    remember(L, u->model, "model");
+    keep(L, MODELS, index);
     return u->model;
 }
 
 void bind_forget(lua_State *L, int index)
 {
-    static const char *const kept[] = { BIND_MODELS, DEVICES };
+    static const char *const all[] = { MODELS, DEVICES };
 
     if (lua_type(L, index) != LUA_TSTRING)
         return;
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-        luaL_getsubtable(L, LUA_REGISTRYINDEX, kept[i]);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        luaL_getsubtable(L, LUA_REGISTRYINDEX, all[i]);
         lua_pushvalue(L, index);
         lua_pushnil(L);
         lua_rawset(L, -3);
@@ -361,19 +404,16 @@ bind_deployment *bind_to_deployment(lua_State *L, int index)
         bind_error(L, "device is a %s, expected a name, a size or {memory=, count=}",
                    luaL_typename(L, index));
     }
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, DEVICES);
-    if (lua_getfield(L, -1, spec) == LUA_TUSERDATA) {
-        lua_remove(L, -2);
-        return lua_touserdata(L, -1);
+    lua_pushstring(L, spec);
+    d = kept(L, DEVICES, lua_gettop(L));
+    if (!d) {
+        d = new_deployment(L);
+        if (read_deployment(bind_catalogue(L), spec, &d->where, &err) != OOM_OK)
+            bind_fail(L, &err);
+        label(d);
+        remember(L, d, "device");
+        keep(L, DEVICES, lua_gettop(L) - 1);
     }
-    lua_pop(L, 1);
-    d = new_deployment(L);
-    if (read_deployment(bind_catalogue(L), spec, &d->where, &err) != OOM_OK)
-        bind_fail(L, &err);
-    label(d);
-    remember(L, d, "device");
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -3, spec);
     lua_remove(L, -2);
     return d;
 }

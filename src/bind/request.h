@@ -9,11 +9,11 @@
 
 #define REQUEST_PRECISIONS 16
 
-/* A model as Lua owns it: a full userdata created before the model. */
+/* A model as Lua owns it: a full userdata created before the model; its user value is how the model
+ * was written where it was read, a path or a name (nil: a table). */
 typedef struct { oom_model *model; } bind_model;
 #define BIND_MODEL "oomph.model"
 #define BIND_DEPLOYMENT "oomph.deployment"
-#define BIND_MODELS "oomph.models"  /* spec -> userdata, kept: a model is read once */
 
 /* The session's variables with models and devices looked up (BIND_SESSION has them as written). */
 #define BIND_RESOLVED "oomph.resolved"
@@ -72,6 +72,10 @@ int bind_error(lua_State *L, const char *fmt, ...);
 
 /* A whole number at index, given as integer, integral float or text like "32Ki". */
 uint64_t bind_count(lua_State *L, int index, const char *name, uint64_t least);
+
+/* Tells the collector of memory that C holds for a userdata. Lua counts the handle alone, and would
+ * let thousands of them pile up. */
+void bind_holds(lua_State *L, size_t bytes);
 
 /* Sets the result metatable of `kind` on the table at the top and remembers its request. */
 void bind_result(lua_State *L, const char *kind, const request *r, uint32_t precision);

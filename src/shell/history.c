@@ -31,14 +31,36 @@ static void make_folders(char *path)
     }
 }
 
+/* Another file has the name by now: a shell that shortened it put a new one in its place. */
+static bool replaced(int fd)
+{
+    struct stat opened, named;
+
+    return fstat(fd, &opened) == 0 && stat(file, &named) == 0 &&
+           (opened.st_ino != named.st_ino || opened.st_dev != named.st_dev);
+}
+
 /* Opens the file locked; -1 where there is none to have (a read-only home says nothing). */
 static int open_locked(void)
 {
-    int fd = *file ? open(file, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    for (;;) {
+        int fd = *file ? open(file, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
 
-    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR)
-        continue;
-    return fd;
+        while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR)
+            continue;
+        if (fd < 0 || !replaced(fd))
+            return fd;
+        close(fd);
+    }
+}
+
+/* One entry, whole or not at all: the disk may be full. */
+static void append_whole(int fd, const char *entry, size_t n)
+{
+    off_t end = lseek(fd, 0, SEEK_END);
+
+    if (write(fd, entry, n) != (ssize_t)n && end >= 0)
+        (void)!ftruncate(fd, end);
 }
 
 /* OOMPH_HISTORY_SIZE entries; 0 keeps none. */
@@ -111,7 +133,7 @@ void history_add_block(const char *text)
         return;
     n = asprintf(&entry, "#%lld\n%s\n", (long long)time(NULL), text);
     if (n > 0) {
-        (void)!write(fd, entry, (size_t)n);
+        append_whole(fd, entry, (size_t)n);
         free(entry);
     }
     close(fd);

@@ -96,6 +96,7 @@ bool repl_show(session *s, int first, bool silent)
         lua_pushvalue(L, i);
         if (!session_call(s, 1))        /* tostring of a result can raise or loop, too */
             return false;
+        interrupt_end_echo();           /* a sweep is worked out when it is shown */
         fwrite(lua_tostring(L, -1), 1, lua_rawlen(L, -1), stdout);
         putchar(i == last || strchr(lua_tostring(L, -1), '\n') ? '\n' : '\t');
         lua_pop(L, 1);

@@ -17,7 +17,8 @@
 
 #define DEFAULT_LIMIT ((size_t)2 << 30)
 
-#define WORKED "oomph.worked"           /* registry: what host.lines() returns */
+#define WORKED "oomph.worked"           /* registry: a ring of what host.lines() returns */
+#define KEPT_BLOCKS 10000               /* as many as history keeps */
 #define INTERRUPT "oomph.interrupt"     /* registry: the flag that loops in C look at */
 static const char SESSION = 0;          /* its address is a key of the registry */
 
@@ -209,11 +210,20 @@ static int host_path(lua_State *L)
     return 1;
 }
 
-/* The blocks that worked, oldest first: {text =, kept = (in _), shown =}. */
+/* The blocks that worked, oldest first: {text =, kept = (in _), shown =}; and how many there were
+ * before them. */
 static int host_lines(lua_State *L)
 {
+    lua_Integer n = session_of(L)->n_worked, first = n > KEPT_BLOCKS ? n - KEPT_BLOCKS : 0;
+
     luaL_getsubtable(L, LUA_REGISTRYINDEX, WORKED);
-    return 1;
+    lua_createtable(L, (int)(n - first), 0);
+    for (lua_Integer i = first; i < n; i++) {
+        lua_rawgeti(L, -2, i % KEPT_BLOCKS + 1);
+        lua_rawseti(L, -2, i - first + 1);
+    }
+    lua_pushinteger(L, first);
+    return 2;
 }
 
 void session_worked(session *s, const char *text, bool kept, bool shown)
@@ -228,7 +238,8 @@ void session_worked(session *s, const char *text, bool kept, bool shown)
     lua_setfield(L, -2, "kept");
     lua_pushboolean(L, shown);
     lua_setfield(L, -2, "shown");
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_rawseti(L, -2, s->n_worked % KEPT_BLOCKS + 1);
+    s->n_worked++;
     lua_pop(L, 1);
 }
 

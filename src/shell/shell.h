@@ -77,6 +77,7 @@ typedef struct {
     read_catalogue *catalogue;
     bool terminal;              /* a person types: prompts, echoes, history */
     int status;
+    lua_Integer n_worked;       /* blocks that worked, for save() */
     /* the allocator's account */
     size_t used_bytes, limit_bytes;
 } session;

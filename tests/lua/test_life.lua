@@ -1,0 +1,67 @@
+-- What a script may ask for a hundred thousand times must not add up in memory.
+
+local status = io.open("/proc/self/status")
+if status then status:close() end
+
+local function resident()           -- MiB; 0 where the system does not say
+    collectgarbage()
+    for line in status and io.lines("/proc/self/status") or function() end do
+        local kib = line:match("^VmRSS:%s+(%d+)")
+        if kib then return tonumber(kib) / 1024 end
+    end
+    return 0
+end
+
+local setting = { model = "llama-3.1-8b", device = "rtx-4090", precision = "int8", seq = 8192 }
+local function ask(change)
+    for k, v in pairs(setting) do if change[k] == nil then change[k] = v end end
+    return memory(change)
+end
+
+local function adds_less_than(mib, n, call)
+    call(0)
+    local before = resident()
+    for i = 1, n do call(i) end
+    local more = resident() - before
+    assert(more < mib, ("%d calls left %.1f MiB"):format(n, more))
+end
+
+-- Found by life: each size that was ever named was kept.
+test("the sizes of three thousand devices are not kept", function()
+    adds_less_than(6, 3000, function(i) ask { device = 24000000000 + i } end)
+end)
+
+-- Found by life: the collector did not know what a model holds, and came too late.
+test("twenty thousand models given as tables are given back", function()
+    adds_less_than(40, 20000, function(i)
+        ask { model = { params = 7e9 + i, hidden_size = 4096, num_hidden_layers = 32 } }
+    end)
+end)
+
+-- Found by life: the same, of rows.
+test("the rows of a hundred sweeps are given back", function()
+    adds_less_than(60, 100, function()
+        local s = sweep { model = "llama-3.1-8b", device = "rtx-4090", precision = "int8",
+            seq = range(1, 300), batch = range(1, 300) }
+        assert(tostring(s):find("90 000 rows", 1, true))
+    end)
+end)
+
+test("names that were forgotten are read again, with the same answer", function()
+    local first = ask {}.total
+    for i = 1, 1100 do ask { model = ("org%d/llama-3.1-8b"):format(i) } end
+    equal(ask {}.total, first)
+end)
+
+-- Found by fuzz_options: 50^15 values were to be copied.
+test("a table whose parts are shared is refused when it is too large", function()
+    local shared = { 1 }
+    for _ = 1, 14 do
+        local wider = {}
+        for i = 1, 50 do wider[i] = shared end
+        shared = wider
+    end
+    raises(function()
+        ask { model = { params = 7e9, hidden_size = 4096, num_hidden_layers = 32, x = shared } }
+    end, "model: a table of more than 64 MiB")
+end)

@@ -27,8 +27,6 @@ end
 
 -- what can be changed, one function each: a list of {set=, to=, costs=, pain=} --------------------
 
-local ways = {}
-
 local function bits(o, facts)
     local ok, f = pcall(core.footprint, { model = o.model, precision = o.precision })
     return ok and facts.params > 0 and f.rows[1].bytes * 8 / facts.params or nil
@@ -37,7 +35,7 @@ end
 local function bits_words(b) return ("%.1f bits a weight"):format(b) end
 
 --- Narrower weights.
-local function precision(o, now, at)
+local function precision(o, _, at)
     local list, before = {}, bits(o, at.facts)
     for _, name in ipairs(ask.ladder { engine = o.engine }) do
         local b = bits(ask.with(o, { precision = name }), at.facts)
@@ -82,7 +80,7 @@ local function seq(o, now)
 end
 
 --- Smaller steps of prefill, fewer rows of logits, leaner kernels: slower, the same answers.
-local function step(o, now)
+local function step()
     local list = {}
     for _, n in ipairs { 1024, 512, 256 } do
         list[#list + 1] = { set = { chunk = n }, to = units.group(n),
@@ -128,7 +126,7 @@ local function reserve(o)
 end
 
 --- Two, four, eight times the devices.
-local function device(o, now, at)
+local function device(o, _, at)
     local list = {}
     local groups = at.device.groups
     if #groups ~= 1 or not groups[1].id then return {} end
@@ -165,7 +163,7 @@ local function gpu_layers(o, now, at)
             at.facts.layers + 1) } }
 end
 
-local function cpu_moe(o, now, at)
+local function cpu_moe(_, _, at)
     if not at.facts.experts then return {} end
     return { { set = { cpu_moe = true }, to = "true", pain = 5,
         costs = "experts run from main memory" } }
@@ -178,7 +176,7 @@ end
 
 -- The order is the order in a pair; solved ones come last, so that they are solved for what the
 -- first leaves.
-ways = {
+local ways = {
     { "precision", precision }, { "kv", kv }, { "outputs", outputs }, { "attention", attention },
     { "eager", eager }, { "utilization", utilization }, { "swa_full", swa_full },
     { "reserve", reserve }, { "chunk", step }, { "device", device }, { "cpu_moe", cpu_moe },
@@ -224,7 +222,7 @@ local function by_pain(a, b)
 end
 
 --- Pairs of changes of which neither does alone; of each two options the least painful pair.
-local function pairs_of(o, now, at, singles)
+local function pairs_of(o, at, singles)
     local alone = {}
     for _, c in ipairs(singles) do if c.memory.fits then alone[c.change] = true end end
     local best = {}
@@ -281,7 +279,7 @@ function M.advise(opts)
         return ask.result("advise", r)
     end
     local singles = changes(o, now, at, 1)
-    local together = pairs_of(o, now, at, singles)
+    local together = pairs_of(o, at, singles)
     for _, c in ipairs(fitting(singles)) do r.rows[#r.rows + 1] = row_of(c, now) end
     for _, c in ipairs(together) do r.rows[#r.rows + 1] = row_of(c, now) end
     return ask.result("advise", r)

@@ -224,12 +224,11 @@ local function many(o)
 end
 
 local function vllm_rows(run, facts, o)
-    local predicted, graphs, memory = {}, nil, nil
+    local predicted, graphs = {}, nil
     if run.ready then
         local same = many(same_budget(o, run.total))
-        predicted, memory = core.capacity(same), core.memory(same)
-        graphs = overhead_parts(same)
-        run.memory = memory
+        predicted, graphs = core.capacity(same), overhead_parts(same)
+        run.memory = core.memory(same)
     end
     local p = predicted
     local non_torch = p.overhead and p.overhead - graphs

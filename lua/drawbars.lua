@@ -89,13 +89,12 @@ end
 --- Whole numbers in proportion to values that add up to `total`, by the largest remainder; what is
 -- not zero gets at least `least`, taken from the largest.
 function M.apportion(values, total, least)
-    local sum, given, out, rest, left = 0, 0, {}, {}, 0
+    local sum, given, out, rest, left = 0, 0, {}, {}, total
     for _, v in ipairs(values) do
         sum = sum + v
         given = given + (v > 0 and 1 or 0)
     end
     least = math.min(least, given > 0 and total // given or 0)
-    left = total
     for i, v in ipairs(values) do
         local quota = sum > 0 and v / sum * total or 0
         out[i] = math.floor(quota)

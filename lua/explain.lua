@@ -4,7 +4,7 @@ local units = require("oomph.units")
 
 local M = {}
 
-local order = { "weights", "kv", "state", "activations", "overhead", "available" }
+local PARTS = { "weights", "kv", "state", "activations", "overhead", "available" }
 
 local basis = { exact = "exact", rule = "a rule of the engine", fitted = "fitted to measurements" }
 
@@ -36,8 +36,8 @@ local function one(result)
         result.precision, result.engine, units.group(result.batch), units.ki(result.seq),
         result.device and " on " .. result.device or "") }
 
-    for _, part in ipairs(order) do part_lines(lines, terms, part, false) end
-    for _, part in ipairs(order) do part_lines(lines, terms, part, true) end
+    for _, part in ipairs(PARTS) do part_lines(lines, terms, part, false) end
+    for _, part in ipairs(PARTS) do part_lines(lines, terms, part, true) end
     lines[#lines + 1] = "total  " .. units.group(result.total) .. " bytes"
     if result.available then
         lines[#lines + 1] = "available  " .. units.group(result.available) .. " bytes: "

@@ -51,9 +51,9 @@ function M.quant(opts)
     local facts = core.model_facts(model)
     local asked = sweep(ask.with(o, { model = { model }, device = { device }, precision = tried(o),
         show = SHOW }))
-    local rows, list = {}, {}
+    local list = {}
     for i = 1, #asked do list[i] = asked[i] end
-    rows = considered(list, facts)
+    local rows = considered(list, facts)
     if #rows == 0 then rows = list end
     table.sort(rows, function(a, b)
         if (a.weights or -1) ~= (b.weights or -1) then

@@ -557,15 +557,15 @@ function methods.save(r, path)
     local writers = { csv = methods.csv, json = methods.json, md = methods.markdown }
     local ending = type(path) == "string" and path:match("%.(%w+)$")
     if writers[ending] then return writers[ending](r, path) end
-    local drawn = require("oomph.picture")
-    if not drawn.ENDINGS[ending] then
+    local pictures = require("oomph.picture")
+    if not pictures.ENDINGS[ending] then
         error("save takes a file name that ends in .svg, .png, .pdf, .csv, .json or .md", 0)
     end
     local picture = kind_of(r).picture
     if not picture then
         error("a result of " .. r.kind .. "() has no chart; .csv, .json and .md hold its table", 0)
     end
-    require("oomph.file").write(path, drawn.bytes(ending, picture(r)))
+    require("oomph.file").write(path, pictures.bytes(ending, picture(r)))
 end
 
 --- A field that is not there: a method, a row by its precision's name, or worked out on demand.

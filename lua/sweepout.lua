@@ -103,7 +103,7 @@ local function csv_header(st)
     return table.concat(names, ",")
 end
 
-local function csv_labels(st, axes)
+local function csv_labels(axes)
     local names, cells = axes_of.labels(axes), { {}, {}, nil, nil }
     for i, v in ipairs(names.model) do cells[1][i] = csv_cell(v) end
     for i, v in ipairs(names.precision) do cells[2][i] = csv_cell(v) end
@@ -142,7 +142,7 @@ local function stream(st, write)
         local got = rows_of.run(st, query, axes,
             tell and function(share, seconds) tell(share, seconds, size) end or false)
         if got.stopped then error("interrupted", 0) end
-        n = n + put_rows(got, csv_labels(st, axes), write)
+        n = n + put_rows(got, csv_labels(axes), write)
         clear(size, os.clock() - started)
     end)
     clear()
@@ -159,7 +159,7 @@ local function produce_csv(self, write)
     write(csv_header(st) .. "\n")
     local whole = st.stored and not st.stored.stopped or st.group or st.top
     if not whole then return stream(st, write) end
-    return put_rows(rows_of.stored(self), csv_labels(st, st.axes), write)
+    return put_rows(rows_of.stored(self), csv_labels(st.axes), write)
 end
 
 local function gathered_text(produce, self)

@@ -42,7 +42,7 @@ local function decode(text)
         return take("]") and t or fail("expected , or ]")
     end
     local function object()
-        local t, order = {}, {}
+        local t = {}
         if take("}") then return t end
         repeat
             skip()
@@ -51,7 +51,6 @@ local function decode(text)
             if t[key] ~= nil then fail("key " .. key .. " twice") end
             if not take(":") then fail("expected :") end
             t[key] = value()
-            order[#order + 1] = key
         until not take(",")
         return take("}") and t or fail("expected , or }")
     end

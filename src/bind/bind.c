@@ -132,10 +132,10 @@ const bind_doc *bind_doc_at(size_t i)
 
 static int bind_docs(lua_State *L)
 {
-    lua_newtable(L);
-    for (size_t i = 0; bind_doc_at(i); i++) {
-        const bind_doc *d = bind_doc_at(i);
+    const bind_doc *d;
 
+    lua_newtable(L);
+    for (size_t i = 0; (d = bind_doc_at(i)); i++) {
         lua_newtable(L);
         set_text(L, "name", d->name);
         set_text(L, "signature", d->signature);
@@ -160,7 +160,8 @@ static int bind_docs(lua_State *L)
 int bind_fail(lua_State *L, const oom_error *err)
 {
     lua_pushstring(L, err->msg);
-    return lua_error(L);
+    lua_error(L);
+    abort();                    /* lua_error does not come back, which lua.h does not say */
 }
 
 int bind_error(lua_State *L, const char *fmt, ...)
@@ -170,7 +171,8 @@ int bind_error(lua_State *L, const char *fmt, ...)
     va_start(args, fmt);
     lua_pushvfstring(L, fmt, args);
     va_end(args);
-    return lua_error(L);
+    lua_error(L);
+    abort();
 }
 
 read_catalogue *bind_catalogue(lua_State *L)

@@ -88,7 +88,7 @@ static const row rows[] = {
 
 const bind_option *bind_option_at(size_t i) { return i < N_ROWS ? &rows[i].option : NULL; }
 
-static int bad(lua_State *L, int index, const char *name, const char *expected)
+static _Noreturn int bad(lua_State *L, int index, const char *name, const char *expected)
 {
     char shown[96];
     const char *text;
@@ -108,8 +108,7 @@ static int bad(lua_State *L, int index, const char *name, const char *expected)
     default:
         snprintf(shown, sizeof shown, "a %s", luaL_typename(L, index));
     }
-    lua_pushfstring(L, "%s is %s, expected %s", name, shown, expected);
-    return lua_error(L);
+    bind_error(L, "%s is %s, expected %s", name, shown, expected);
 }
 
 uint64_t bind_count(lua_State *L, int index, const char *name, uint64_t least)
@@ -172,10 +171,8 @@ static void read_kv(lua_State *L, int index, request *r)
     }
     lua_getfield(L, index, "k");
     lua_getfield(L, index, "v");
-    if (lua_isnil(L, -2) || lua_isnil(L, -1)) {
-        lua_pushliteral(L, "kv is a table without k and v, expected {k=format, v=format}");
-        lua_error(L);
-    }
+    if (lua_isnil(L, -2) || lua_isnil(L, -1))
+        bind_error(L, "kv is a table without k and v, expected {k=format, v=format}");
     r->options.kv_k = kv_format(L, lua_absindex(L, -2));
     r->options.kv_v = kv_format(L, lua_absindex(L, -1));
     lua_pop(L, 2);
@@ -187,10 +184,8 @@ static void add_precision(lua_State *L, int index, request *r)
 
     if (lua_type(L, index) != LUA_TSTRING)
         bad(L, index, "precision", "the name of a format; formats() lists them");
-    if (r->n_precisions == REQUEST_PRECISIONS) {
-        lua_pushfstring(L, "precision: more than %d formats in a list", REQUEST_PRECISIONS);
-        lua_error(L);
-    }
+    if (r->n_precisions == REQUEST_PRECISIONS)
+        bind_error(L, "precision: more than %d formats in a list", REQUEST_PRECISIONS);
     if (oom_precision_parse(lua_tostring(L, index), &r->precisions[r->n_precisions], &err)
         != OOM_OK)
         bind_fail(L, &err);
@@ -237,10 +232,8 @@ static void read_engine(lua_State *L, int index, request *r)
             names[n] = oom_engine_name(e);
         found = oom_text_nearest(name, names, n, best, 1);
         if (found)
-            lua_pushfstring(L, "no engine \"%s\"; did you mean \"%s\"?", name, best[0]);
-        else
-            lua_pushfstring(L, "no engine \"%s\"; engines() lists them", name);
-        lua_error(L);
+            bind_error(L, "no engine \"%s\"; did you mean \"%s\"?", name, best[0]);
+        bind_error(L, "no engine \"%s\"; engines() lists them", name);
     }
     if (at) {
         if (sscanf(at + 1, "%u.%u", &major, &minor) < 1 || major > 999 || minor > 999)
@@ -387,7 +380,7 @@ static const row *find_row(const char *name)
     return NULL;
 }
 
-static int unknown(lua_State *L, const char *call, const char *name)
+static _Noreturn int unknown(lua_State *L, const char *call, const char *name)
 {
     const char *names[N_ROWS], *best[3];
     size_t found;
@@ -396,10 +389,8 @@ static int unknown(lua_State *L, const char *call, const char *name)
         names[i] = rows[i].option.name;
     found = oom_text_nearest(name, names, N_ROWS, best, 1);
     if (found)
-        lua_pushfstring(L, "%s: no option \"%s\"; did you mean \"%s\"?", call, name, best[0]);
-    else
-        lua_pushfstring(L, "%s: no option \"%s\"; help(\"options\") lists them", call, name);
-    return lua_error(L);
+        bind_error(L, "%s: no option \"%s\"; did you mean \"%s\"?", call, name, best[0]);
+    bind_error(L, "%s: no option \"%s\"; help(\"options\") lists them", call, name);
 }
 
 /* check_option(call, name): raises when there is no such option. For lua/. */
@@ -416,10 +407,8 @@ void request_merge(lua_State *L, const char *call, int index, request *r)
     while (lua_next(L, index)) {
         const row *w;
 
-        if (lua_type(L, -2) != LUA_TSTRING) {
-            lua_pushfstring(L, "%s: options are named, as in %s{batch=4}", call, call);
-            lua_error(L);
-        }
+        if (lua_type(L, -2) != LUA_TSTRING)
+            bind_error(L, "%s: options are named, as in %s{batch=4}", call, call);
         w = find_row(lua_tostring(L, -2));
         if (!w)
             unknown(L, call, lua_tostring(L, -2));
@@ -433,10 +422,8 @@ void request_read(lua_State *L, const char *call, request *r)
     memset(r, 0, sizeof *r);
     r->options.gpu_layers = -1;
     r->engine = oom_engine_at(0);
-    if (!lua_isnoneornil(L, 1) && lua_type(L, 1) != LUA_TTABLE) {
-        lua_pushfstring(L, "%s takes named options, as in %s{batch=4}", call, call);
-        lua_error(L);
-    }
+    if (!lua_isnoneornil(L, 1) && lua_type(L, 1) != LUA_TTABLE)
+        bind_error(L, "%s takes named options, as in %s{batch=4}", call, call);
     lua_getfield(L, LUA_REGISTRYINDEX, BIND_RESOLVED);
     request_merge(L, call, -1, r);
     lua_pop(L, 1);

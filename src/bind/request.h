@@ -66,9 +66,9 @@ void bind_push_counts(lua_State *L, const oom_model *m);
 void bind_push_device(lua_State *L, const oom_device *d);
 
 /* The only place that raises an error of the core's. */
-int bind_fail(lua_State *L, const oom_error *err);
+_Noreturn int bind_fail(lua_State *L, const oom_error *err);
 /* An error for people: one line, without the position luaL_error puts before it. */
-int bind_error(lua_State *L, const char *fmt, ...);
+_Noreturn int bind_error(lua_State *L, const char *fmt, ...);
 
 /* A whole number at index, given as integer, integral float or text like "32Ki". */
 uint64_t bind_count(lua_State *L, int index, const char *name, uint64_t least);

@@ -105,7 +105,7 @@ static bool read_flag(shell_options *o, int *i)
         if (!rest)
             continue;
         if (!flags[f].argument)
-            return *rest ? wrong(arg, "", " takes no value") : set(o, f, NULL);
+            return *rest ? wrong(arg, "", " takes no value") : set(o, f, "");
         if (arg[1] == '-' ? arg[2 + n] == '=' : *rest != 0)
             return set(o, f, rest);
         if (*i + 1 >= o->argc)

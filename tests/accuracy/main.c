@@ -32,7 +32,7 @@ static void table(report *r)
 int main(int argc, char **argv)
 {
     scene *s = scene_new();
-    report *r = calloc(1, sizeof *r);
+    report *r = report_new();
     bool markdown = argc > 1 && strcmp(argv[1], "--markdown") == 0;
 
     r->loud = argc > 1 && strcmp(argv[1], "--rows") == 0;

@@ -24,6 +24,15 @@ typedef struct {
     int loud;                       /* print every row as it comes */
 } report;
 
+static inline report *report_new(void)
+{
+    report *r = calloc(1, sizeof *r);
+
+    if (!r)
+        abort();
+    return r;
+}
+
 static inline report_part *report_of(report *r, const char *engine, const char *part)
 {
     for (size_t i = 0; i < r->n; i++)

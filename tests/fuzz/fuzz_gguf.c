@@ -11,6 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     uint8_t *file = calloc(1, n + 8192);
     oom_status status;
 
+    if (!file)
+        abort();
     memcpy(file, data, header);
     status = read_gguf(m, "x.gguf", file, n + 8192, &err);
     fuzz_check(status, &err);

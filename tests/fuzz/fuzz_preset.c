@@ -31,6 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     oom_error err = { 0 };
     oom_status status;
 
+    if (!spec)
+        abort();
     memcpy(spec, data, spec_bytes);
     spec[spec_bytes] = '\0';
     if (!strstr(spec, "local")) {       /* the machine is no input */

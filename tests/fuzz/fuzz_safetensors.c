@@ -18,10 +18,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
     if (split) {
         header -= 2;
-        if (read_json(m->arena, "config.json", (const char *)data, config_bytes, &config, NULL) != OOM_OK)
+        if (read_json(m->arena, "config.json", (const char *)data, config_bytes, &config, NULL)
+            != OOM_OK)
             config = NULL;
     }
     file = calloc(1, header + 8 + DATA_BYTES);
+    if (!file)
+        abort();
     for (size_t i = 0; i < 8; i++)
         file[i] = (uint8_t)((uint64_t)header >> (8 * i));
     memcpy(file + 8, data + n - header, header);

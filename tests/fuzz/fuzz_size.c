@@ -9,6 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     oom_error err = { 0 };
     oom_status status;
 
+    if (!s)
+        abort();
     memcpy(s, data, n);
     s[n] = '\0';
     status = oom_text_bytes(s, &v, &err);

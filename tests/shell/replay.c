@@ -464,10 +464,10 @@ static void leave(terminal *left)
 int main(int argc, char **argv)
 {
     const char *build = getenv("BUILD");
-    FILE *in = argc == 2 ? fopen(argv[1], "r") : NULL;
+    FILE *in;
     char command[128];
 
-    if (!in || !getcwd(tree, sizeof tree)) {
+    if (argc != 2 || !getcwd(tree, sizeof tree)) {
         fprintf(stderr, "usage: replay FILE.session\n");
         return 2;
     }
@@ -476,13 +476,21 @@ int main(int argc, char **argv)
     snprintf(binary, sizeof binary, "%s%s%s/oomph", *build == '/' ? "" : tree,
              *build == '/' ? "" : "/", build);
     snprintf(home, sizeof home, "/tmp/oomph-session-XXXXXX");
-    if (!mkdtemp(home))
+    if (!mkdtemp(home)) {
+        perror(home);
         return 2;
+    }
+    in = fopen(argv[1], "r");
+    if (!in) {
+        perror(argv[1]);
+        return 2;
+    }
     setenv("HOME", home, 1);
     setenv("TREE", tree, 1);
     for (int i = 0; i < TERMINALS; i++)
         terminals[i].fd = -1;
     play(in);
+    fclose(in);
     printf("1..%d\n", done);
     for (int i = 0; i < TERMINALS; i++)
         leave(&terminals[i]);

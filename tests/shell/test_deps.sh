@@ -31,6 +31,12 @@ machine apt-get id0
 deps run test >/dev/null
 holds "apt: the tests need more" called "*libcjson-dev libreadline-dev libcmocka-dev libvterm-dev libcairo2-dev"
 
+machine apt-get id0
+deps lint >/dev/null
+holds "apt: lint needs only its tools" called "*-y --no-install-recommends gcc clang-tidy cppcheck lua-check"
+machine dnf id0
+deps lint >/dev/null
+holds "dnf: lint" called "dnf install -y gcc clang-tools-extra cppcheck luacheck"
 machine dnf id0
 deps run test >/dev/null
 holds "dnf" called "dnf install -y pkgconf-pkg-config lua-devel cjson-devel readline-devel libcmocka-devel libvterm-devel cairo-devel"

@@ -17,8 +17,11 @@ typedef struct {
 static inline scene *scene_new(void)
 {
     scene *s = calloc(1, sizeof *s);
-    read_source source = { folder_file, &s->files };
+    read_source source = { folder_file, NULL };
 
+    if (!s)
+        abort();
+    source.ctx = &s->files;
     s->catalogue = read_catalogue_new(&source, &oom_libc_alloc, NULL);
     return s;
 }

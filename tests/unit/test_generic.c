@@ -14,7 +14,7 @@ static int teardown(void **state) { (void)state; scene_free(s); return 0; }
 
 static void the_default_does_not_promise_what_others_need_more_for(void **state)
 {
-    report *r = calloc(1, sizeof *r);
+    report *r = report_new();
 
     (void)state;
     accuracy_generic(s, r);

@@ -254,6 +254,7 @@ static void every_measured_start_is_counted_as_the_engine_counts_it(void **state
 
     (void)state;
     assert_non_null(f);
+    assert_non_null(r);
     assert_non_null(fgets(header, sizeof header, f));
     more = read_row(f, &next);
     while (more) {
@@ -265,7 +266,7 @@ static void every_measured_start_is_counted_as_the_engine_counts_it(void **state
         /* of two equal partial starts the second had op_offload off */
         no_op_offload = x.first.gpu_layers >= 0 && before.first.gpu_layers < 99
             && same_setting(&before.first, &x.first);
-        if (strcmp(name, x.first.model) != 0) {
+        if (!m || strcmp(name, x.first.model) != 0) {
             oom_model_free(m);
             m = model_of(x.first.model);
             snprintf(name, sizeof name, "%s", x.first.model);
@@ -455,6 +456,7 @@ static bench *bench_new(uint32_t devices)
     bench *b = calloc(1, sizeof *b);
     lc_placement where = { .n_devices = devices, .op_offload = true };
 
+    assert_non_null(b);
     b->arena = oom_arena_new(&oom_libc_alloc, NULL);
     assert_true(lc_open(&b->g, b->arena, 64, &where));
     return b;

@@ -52,6 +52,13 @@ static oom_deployment deployment(const char *spec)
     return d;
 }
 
+static oom_device first_device(const char *spec)
+{
+    oom_deployment d = deployment(spec);
+
+    return d.group[0].device;
+}
+
 static void says(const char *spec, const char *message)
 {
     oom_deployment d = { .n = 77 };
@@ -119,21 +126,21 @@ static void what_a_record_leaves_out_follows_the_rules(void **state)
 
     (void)state;
     /* 3080 10 GB: no torch figure seen; 0.4 GiB reserve for 8 to 12 GB cards */
-    d = deployment("rtx-3080-10gb").group[0].device;
+    d = first_device("rtx-3080-10gb");
     assert_int_equal(d.memory_bytes, 10240 * MIB);
     assert_int_equal(d.usable_bytes, 10240 * MIB - (1ull << 30) * 4 / 10);
     assert_false(d.usable_known);
     /* M3 Max 36 GB: Metal prints 30150.67 MB, which are 28753 MiB */
-    d = deployment("m3 max 36gb").group[0].device;
+    d = first_device("m3 max 36gb");
     assert_int_equal(d.kind, OOM_DEVICE_UNIFIED);
     assert_int_equal(d.memory_bytes, 36864 * MIB);
     assert_int_equal(d.usable_bytes, 28753 * MIB);
     /* label only, AMD: 16 MiB less */
-    d = deployment("rx-6700-xt").group[0].device;
+    d = first_device("rx-6700-xt");
     assert_int_equal(d.memory_bytes, 12288 * MIB);
     assert_int_equal(d.usable_bytes, 12272 * MIB);
     /* two dies, 65520 MiB each */
-    d = deployment("mi250").group[0].device;
+    d = first_device("mi250");
     assert_int_equal(d.dies, 2);
     assert_int_equal(d.memory_bytes, 131040 * MIB);
 }

@@ -194,6 +194,7 @@ static oom_model *stored_copy(const oom_model *from)
     oom_precision f16;
     static const oom_format *each[4096];
 
+    assert_non_null(from);
     m->id = from->id;
     m->ggml_arch = from->ggml_arch;
     m->shape = from->shape;

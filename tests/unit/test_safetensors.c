@@ -907,6 +907,7 @@ static void every_truncation_is_refused(void **state)
         oom_error err = { 0 };
         char *copy = malloc(n ? n : 1);
 
+        assert_non_null(copy);
         memcpy(copy, h.text, n);
         assert_int_equal(status_of(copy, n, n, &err), OOM_BADFILE);
         assert_null(strchr(err.msg, '\n'));

@@ -13,7 +13,7 @@ static int teardown(void **state) { (void)state; scene_free(s); return 0; }
 
 static void start_up_logs_agree_as_well_as_they_did(void **state)
 {
-    report *r = calloc(1, sizeof *r);
+    report *r = report_new();
 
     (void)state;
     accuracy_vllm(s, r);

@@ -165,7 +165,7 @@ static oom_status vllm_capacity(const oom_plan *p, const oom_load *load, oom_cap
 
     for (uint32_t i = 0; i < p->n_classes; i++) {
         const plan_class *c = &p->classes[i];
-        const oom_device *d = vllm_device(p, c);
+        const oom_device *d = &p->where.group[c->group].device;     /* never called without */
         vllm_pool pool = vllm_pool_of(p, c->stage);
         uint64_t request = vllm_request_blocks(p, d, &pool, load), taken;
         oom_capacity x = { .weights = weights(p, c), .available = budget(p, d),

@@ -46,10 +46,15 @@ MANUAL  := man/man1/oomph.1 bash-completion/completions/oomph zsh/site-functions
            fish/vendor_completions.d/oomph.fish
 LIBS    := $(BUILD)/libshell.a $(BUILD)/libbind.a $(BUILD)/libread.a $(BUILD)/liboom.a
 BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
-NEEDS   := $(if $(filter run,$(MAKECMDGOALS)),need-run) $(if $(filter test bench coverage life,$(MAKECMDGOALS)),need-test)
+# What the goals need is installed at once, before anything is built (scripts/deps).
+TESTING := $(filter deps test bench coverage fuzz life valgrind reliability \
+             lint check,$(MAKECMDGOALS))
+NEEDED  := $(if $(filter run,$(MAKECMDGOALS))$(TESTING),run) $(if $(TESTING),test) \
+           $(if $(filter lint check,$(TESTING)),lint)
+NEEDS   := $(if $(strip $(NEEDED)),need)
 
 .PHONY: all readme help deps run test bench lint coverage fuzz life golden install install-program install-library \
-        install-module uninstall lua-module static reproducible deb valgrind reliability clean check need-run need-test FORCE
+        install-module uninstall lua-module static reproducible deb valgrind reliability clean check need FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/oomph                              ## build everything into build/
@@ -57,23 +62,22 @@ all: $(BUILD)/oomph                              ## build everything into build/
 help:                                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | expand -t 20
 
-deps: need-run need-test                        ## install what is missing to build, run and test
+deps: need                                      ## install what is missing to build, run and test
 
-run: need-run $(BUILD)/oomph                    ## start the shell
+run: need $(BUILD)/oomph                        ## start the shell
 	@$(BUILD)/oomph
 
-test: need-test all $(UNIT) $(RIG) $(BUILD)/oomph.so              ## run every test
+test: need all $(UNIT) $(RIG) $(BUILD)/oomph.so ## run every test
 	@BUILD=$(BUILD) tests/run
 
 readme: all                                     ## rewrite README's table and sessions (tmux)
 	@$(BUILD)/oomph --no-init scripts/readme.lua
 
-check: test lint                                ## tests and lint
+check: test                                     ## tests, then lint
+	@$(MAKE) --no-print-directory lint
 
-need-run:
-	@READLINE=$(READLINE) scripts/deps run
-need-test:
-	@READLINE=$(READLINE) scripts/deps run test
+need:
+	@READLINE=$(READLINE) scripts/deps $(NEEDED)
 
 # ---- building --------------------------------------------------------------------------------
 
@@ -123,7 +127,7 @@ $(BUILD)/bench/%: tests/bench/%.c $(LIBS) $(BUILD)/flags | $(NEEDS)
 	@mkdir -p $(@D)
 	$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(PKG_LIBS) -lutil -lm
 
-# Two stamps: other flags rebuild everything, other files to embed rebuild the table.
+# Stamps: other flags rebuild everything, other files to embed rebuild the table.
 $(BUILD)/flags: FORCE | $(NEEDS)
 	@mkdir -p $(BUILD)
 	@test -n "$(LUA)" || { echo "Lua 5.4 is missing: run 'make deps'" >&2; exit 1; }
@@ -137,22 +141,46 @@ $(BUILD)/embedded: FORCE
 
 # ---- looking after it --------------------------------------------------------------------------
 
-bench: need-test all $(BENCH)                           ## print the figures of speed and size
+bench: need all $(BENCH)                        ## print the figures of speed and size
 	@BUILD=$(BUILD) tests/bench/run
 
 accuracy: $(BUILD)/accuracy                     ## compare with what was measured: docs/accuracy.md
 	@$(BUILD)/accuracy --markdown > docs/accuracy.md
 	@$(BUILD)/accuracy
 
-lint: $(BUILD)/flags                            ## check the arrows between rooms, the Lua, the C
-	@CC="$(CC)" FLAGS="$(OURS) $(PKG_CFLAGS)" scripts/lint
+# Each file of build/lint/ holds what was found in one source file: nothing, when all is well.
+SOURCES := $(sort $(wildcard src/*/*.c src/*/*/*.c tests/*/*.c examples/*/*.c))
+LUAS    := $(sort $(wildcard lua/*.lua examples/*.lua scripts/*.lua tests/*/*.lua)) tests/lua/run
+FOUND    = $(SOURCES:%=$(BUILD)/lint/%) $(BUILD)/lint/lua $(BUILD)/lint/rules
+FLAGS    = $(OURS) -Itests/unit $(call ASK,LINT_CFLAGS,pkg-config --cflags cmocka vterm $(PKG))
+
+ifeq ($(MAKECMDGOALS),lint)                     # hundreds of small looks: on all cores
+MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN)
+endif
+
+lint: need $(FOUND)                             ## look for mistakes: gcc, clang-tidy, cppcheck, luacheck, rules
+	@cat $(FOUND) >$(BUILD)/lint/found; cat $(BUILD)/lint/found; test ! -s $(BUILD)/lint/found
+
+$(BUILD)/lint/%.c: %.c $(BUILD)/lint/flags scripts/lint-c | $(NEEDS)
+	@mkdir -p $(@D)
+	@echo 'lint $<'
+	@FLAGS='$(FLAGS)' scripts/lint-c $< $@
+$(BUILD)/lint/flags: FORCE | $(NEEDS)
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
+$(BUILD)/lint/lua: $(LUAS) .luacheckrc | $(NEEDS)
+	@mkdir -p $(@D)
+	@luacheck --formatter plain --codes $(LUAS) >$@ || test -s $@
+$(BUILD)/lint/rules: FORCE
+	@mkdir -p $(@D)
+	@scripts/lint >$@
 
 golden: all                                     ## rewrite tests/golden from what is drawn now
 	@GOLDEN=write BUILD=$(BUILD) tests/run golden
 
 FUZZ     = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 SECONDS ?= 60
-fuzz: need-test                                 ## fuzz every reader (clang; SECONDS= each, RUNS=, ONLY=gguf)
+fuzz: need                                      ## fuzz every reader (clang; SECONDS= each, RUNS=, ONLY=gguf)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang $(FUZZ) \
 	    CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
 	@BUILD=$(BUILD)/fuzz TIME=$(SECONDS) RUNS=$(RUNS) ONLY=$(ONLY) tests/fuzz/run
@@ -163,10 +191,10 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libread.a $(BUILD)/liboom.a $(BUIL
 life: all $(BUILD)/life                         ## a million commands, 200 interrupts, lost terminals (minutes)
 	@BUILD=$(BUILD) $(BUILD)/life --long
 
-valgrind: need-test all $(UNIT) $(BUILD)/fake_nvml.so  ## the unit tests under memcheck
+valgrind: need all $(UNIT) $(BUILD)/fake_nvml.so ## the unit tests under memcheck
 	@scripts/valgrind $(BUILD)
 
-reliability: need-test all $(UNIT)              ## inject faults, recount, and write docs/reliability.md
+reliability: need all $(UNIT)                   ## inject faults, recount, and write docs/reliability.md
 	@BUILD=$(BUILD) scripts/reliability > docs/reliability.md
 	@cat docs/reliability.md
 

@@ -440,13 +440,13 @@ end
 
 --- Caches elsewhere than predicted, as many in all: the server was told how to deal layers.
 local function dealt_note(run)
-    local off, all = 0, 0
+    local off, net = 0, 0
     for _, r in ipairs(run.rows) do
         if r.part:find("^kv ") and r.predicted and r.measured then
-            off, all = off + math.abs(r.predicted - r.measured), all + r.predicted - r.measured
+            off, net = off + math.abs(r.predicted - r.measured), net + r.predicted - r.measured
         end
     end
-    if off > 0 and math.abs(all) < off / 100 then
+    if off > 0 and math.abs(net) < off / 100 then
         run.notes[#run.notes + 1] = "layers lie otherwise than by free memory: say tensor_split=, "
             .. "as the server was told"
     end

@@ -48,7 +48,7 @@ struct oom_plan {
     plan_kind kinds[PLAN_KINDS];
     plan_stage stages[PLAN_STAGES];
     plan_class classes[OOM_MAX_DEVICES];
-    union { max_align_t align; unsigned char bytes[24576]; } own;    /* the engine's numbers */
+    union { max_align_t align; unsigned char bytes[49152]; } own;    /* the engine's numbers */
 };
 
 /* A rule set: one file under engine/, one row in engine.c. */

@@ -15,130 +15,6 @@
 #define OFFLOAD_BATCH 32        /* CUDA back end: rows from which a host weight is worth copying */
 #define DEVICE_ALIGN 128        /* ggml_backend_cuda_buffer_type_get_alignment */
 #define HOST_ALIGN 32           /* ggml-backend.cpp: TENSOR_ALIGNMENT */
-#define OPEN_END (OOM_MAX_BYTES / 2)
-#define LARGE ((uint64_t)1 << 50)       /* of one tensor: sums of growth stay far away */
-
-/* ---- sizes that grow with the context -------------------------------------------------------- */
-
-/* Every size here is a constant plus a multiple of the cells, so every comparison below holds on
- * one side of some number of cells. What the walk decided holds for all contexts that no
- * comparison excludes, and there each peak is one straight line. */
-
-static lc_size plus(lc_size a, lc_size b)
-{
-    return (lc_size){ a.now + b.now, a.grows + b.grows };
-}
-
-static lc_size minus(lc_size a, lc_size b)
-{
-    return (lc_size){ a.now - b.now, a.grows - b.grows };
-}
-
-/* x.now is not negative: only where x stays so. */
-static void only_while(lc_range *r, lc_size x)
-{
-    if (x.grows < 0 && x.now / -x.grows < r->above)
-        r->above = x.now / -x.grows;
-    else if (x.grows > 0 && x.now / x.grows < r->below)
-        r->below = x.now / x.grows;
-}
-
-static bool at_least(lc_range *r, lc_size a, lc_size b)
-{
-    lc_size x = minus(a, b);
-    bool yes = x.now >= 0;
-
-    if (x.grows)
-        only_while(r, yes ? x : (lc_size){ -x.now - 1, -x.grows });
-    return yes;
-}
-
-static bool equal(lc_range *r, lc_size a, lc_size b)
-{
-    lc_size x = minus(a, b);
-
-    if (x.now == 0 && x.grows)
-        r->below = r->above = 0;
-    else if (x.grows)
-        only_while(r, x.now > 0 ? (lc_size){ x.now - 1, x.grows }
-                                : (lc_size){ -x.now - 1, -x.grows });
-    return x.now == 0;
-}
-
-/* ---- one buffer ------------------------------------------------------------------------------ */
-
-static void close_hole(lc_buffer *b, uint32_t i)
-{
-    memmove(&b->hole[i], &b->hole[i + 1], (b->n - i - 1) * sizeof(lc_hole));
-    b->n--;
-}
-
-static lc_size take(lc_buffer *b, lc_size bytes)
-{
-    uint32_t best = b->n - 1;           /* the last one is the open end */
-    lc_size at, end, none = { 0, 0 };
-
-    for (uint32_t i = 0; i + 1 < b->n; i++)
-        if (at_least(b->valid, b->hole[i].bytes, bytes)
-            && (best == b->n - 1 || at_least(b->valid, b->hole[best].bytes, b->hole[i].bytes)))
-            best = i;
-    at = b->hole[best].at;
-    end = plus(at, bytes);
-    if (!at_least(b->valid, b->hole[best].bytes, bytes)) {
-        b->full = true;
-        return at;
-    }
-    b->hole[best].at = end;
-    b->hole[best].bytes = minus(b->hole[best].bytes, bytes);
-    if (equal(b->valid, b->hole[best].bytes, none))
-        close_hole(b, best);
-    if (!at_least(b->valid, b->peak, end))
-        b->peak = end;
-    return at;
-}
-
-static void merge_with_next(lc_buffer *b, uint32_t i)
-{
-    lc_hole *h = &b->hole[i];
-
-    if (i + 1 >= b->n || !equal(b->valid, plus(h->at, h->bytes), h[1].at))
-        return;
-    h->bytes = plus(h->bytes, h[1].bytes);
-    close_hole(b, i + 1);
-}
-
-static void give(lc_buffer *b, lc_size at, lc_size bytes)
-{
-    uint32_t i = 0;
-
-    if (b->full)
-        return;
-    for (uint32_t k = 0; k < b->n; k++) {
-        lc_hole *h = &b->hole[k];
-
-        if (equal(b->valid, plus(h->at, h->bytes), at)) {
-            h->bytes = plus(h->bytes, bytes);
-            merge_with_next(b, k);
-            return;
-        }
-        if (equal(b->valid, plus(at, bytes), h->at)) {
-            h->at = at;
-            h->bytes = plus(h->bytes, bytes);
-            if (k > 0)
-                merge_with_next(b, k - 1);
-            return;
-        }
-    }
-    if (b->n == LC_MAX_HOLES) {
-        b->full = true;
-        return;
-    }
-    while (i < b->n && !at_least(b->valid, b->hole[i].at, at))
-        i++;
-    memmove(&b->hole[i + 1], &b->hole[i], (b->n - i) * sizeof(lc_hole));
-    b->hole[i] = (lc_hole){ at, bytes };
-    b->n++;
-}
 
 /* ---- which back end runs what ---------------------------------------------------------------- */
 
@@ -361,44 +237,26 @@ static void cut(lc_graph *g)
 
 /* ---- walking the sequence -------------------------------------------------------------------- */
 
-static uint64_t padded(const lc_graph *g, const lc_tensor *t, int8_t on, bool scratch)
+uint64_t lc_align(const lc_placement *where, int8_t on)
 {
-    bool device = on < host_of(g);
-
-    return pad_up(device && scratch ? sat_add(t->bytes, t->scratch) : t->bytes,
-                  g->buffer[on].align);
+    return (uint32_t)on < where->n_devices ? DEVICE_ALIGN : HOST_ALIGN;
 }
 
-/* What a tensor takes in a buffer, and by how much that grows with the context. */
-static lc_size size_on(lc_graph *g, const lc_tensor *t, int8_t on)
+/* What a tensor takes in a buffer. */
+static lc_size size_on(const lc_graph *g, lc_t i, int8_t on)
 {
-    uint64_t now = padded(g, t, on, true), next = now;
+    const lc_tensor *t = &g->t[i];
+    uint64_t bytes = on < host_of(g) ? sat_add(t->bytes, t->scratch) : t->bytes;
 
-    if (g->next)
-        next = padded(g, &g->next[t->like], on, !t->copied);
-    if (now > LARGE || next > LARGE) {
-        g->valid.below = g->valid.above = 0;
-        next = now = min_u64(now, OPEN_END + 1);
-    }
-    return (lc_size){ (int64_t)now, (int64_t)next - (int64_t)now };
+    return lc_fixed(pad_up(bytes, lc_align(&g->where, on)));
 }
 
-static bool same_shape(lc_graph *g, const lc_tensor *a, const lc_tensor *b)
+static void record(lc_graph *g, lc_act act, lc_t t, lc_t from)
 {
-    bool same = memcmp(&a->ne, &b->ne, sizeof a->ne) == 0;
-
-    if (g->next && same
-        && memcmp(&g->next[a->like].ne, &g->next[b->like].ne, sizeof a->ne) != 0)
-        g->valid.below = g->valid.above = 0;    /* only here */
-    for (int i = 0; g->next && i < 4 && !same; i++) {
-        lc_size x = { (int64_t)a->ne.n[i], 0 }, y = { (int64_t)b->ne.n[i], 0 };
-
-        x.grows = (int64_t)g->next[a->like].ne.n[i] - x.now;
-        y.grows = (int64_t)g->next[b->like].ne.n[i] - y.now;
-        if (!equal(&g->valid, x, y))
-            break;
-    }
-    return same;
+    if (g->n_events < 2 * g->room)
+        g->events[g->n_events++] = (lc_event){ act, g->spot[t].on, t, from };
+    else
+        g->failed = true;
 }
 
 static void free_spot(lc_graph *g, lc_t i)
@@ -407,7 +265,8 @@ static void free_spot(lc_graph *g, lc_t i)
 
     if (!p->placed || g->t[i].output)
         return;
-    give(&g->buffer[p->on], p->at, size_on(g, &g->t[i], p->on));
+    lc_give(&g->buffer[p->on], lc_fixed(p->at), size_on(g, i, p->on));
+    record(g, LC_GIVE, i, LC_NONE);
     p->placed = false;
 }
 
@@ -419,19 +278,16 @@ static bool take_over(lc_graph *g, lc_t i)
         lc_t from = t->src[k];
         const lc_tensor *s = &g->t[from];
         lc_spot *p = &g->spot[from], *mine = &g->spot[i];
-        lc_buffer *b = &g->buffer[p->on];
-        lc_size had, needs;
 
         if (!p->placed || s->output || s->type != t->type || p->readers != 1 || p->views != 0
-            || !same_shape(g, s, t))
+            || memcmp(&s->ne, &t->ne, sizeof s->ne) != 0)
             continue;
         mine->on = p->on;
         mine->at = p->at;
         p->placed = false;
-        had = size_on(g, s, p->on);
-        needs = size_on(g, t, p->on);
-        if (!at_least(b->valid, needs, had))
-            give(b, plus(mine->at, needs), minus(had, needs));
+        lc_shrink(&g->buffer[p->on], lc_fixed(mine->at), size_on(g, from, p->on),
+                  size_on(g, i, p->on));
+        record(g, LC_TAKE_OVER, i, from);
         return true;
     }
     return false;
@@ -448,7 +304,8 @@ static void find_spot(lc_graph *g, lc_t i, int8_t on)
     if ((t->op == LC_INPLACE || t->op == LC_ROPE) && take_over(g, i))
         return;
     p->on = on;
-    p->at = take(&g->buffer[on], size_on(g, t, on));
+    p->at = (uint64_t)lc_take(&g->buffer[on], size_on(g, i, on)).now;
+    record(g, LC_TAKE, i, LC_NONE);
 }
 
 static void release(lc_graph *g, lc_t i)
@@ -487,8 +344,17 @@ static void count_readers(lc_graph *g)
     }
 }
 
+/* Layers begin with the first operation on one of their tensors. */
+static void mark_layers(lc_graph *g, const lc_seq *x, uint32_t *layer)
+{
+    while (x->kind == LC_RUN && *layer < g->n_begins && x->t >= g->begins[*layer])
+        g->marks[(*layer)++] = g->n_events;
+}
+
 static void walk(lc_graph *g)
 {
+    uint32_t layer = 0;
+
     count_readers(g);
     for (uint32_t i = 0; i < g->n_pipe; i++)
         find_spot(g, g->pipe[i], g->on[g->pipe[i]]);
@@ -498,6 +364,7 @@ static void walk(lc_graph *g)
         const lc_seq *x = &g->seq[i];
         const lc_tensor *t = &g->t[x->t];
 
+        mark_layers(g, x, &layer);
         for (uint32_t k = 0; x->kind == LC_RUN && k < t->n_src; k++)
             find_spot(g, t->src[k], x->on);
         find_spot(g, x->t, x->on);
@@ -520,23 +387,10 @@ bool lc_reserve(lc_graph *g, uint64_t *peaks)
     cut(g);
     if (g->failed)
         return false;
-    if (!g->next)
-        g->valid = (lc_range){ 0, 0 };
-    for (uint32_t b = 0; b < backends; b++) {
-        lc_buffer *x = &g->buffer[b];
-
-        x->align = b + 1 < backends ? DEVICE_ALIGN : HOST_ALIGN;
-        x->hole[0] = (lc_hole){ { 0, 0 }, { OPEN_END, 0 } };
-        x->n = 1;
-        x->full = false;
-        x->peak = (lc_size){ 0, 0 };
-        x->valid = &g->valid;
-    }
+    for (uint32_t b = 0; b < backends; b++)
+        lc_open_buffer(&g->buffer[b]);
     walk(g);
-    for (uint32_t b = 0; b < backends; b++) {
+    for (uint32_t b = 0; b < backends; b++)
         peaks[b] = g->buffer[b].full ? SAT_TOOLARGE : (uint64_t)g->buffer[b].peak.now;
-        if (g->buffer[b].full)
-            g->valid = (lc_range){ 0, 0 };
-    }
-    return true;
+    return !g->failed;
 }

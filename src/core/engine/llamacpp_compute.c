@@ -1,7 +1,8 @@
-/* llamacpp_compute.c: the compute buffers of a plan: the step at hand is written down
- * (llamacpp_layers.c) and placed (llamacpp_alloc.c), which takes some tens of microseconds and
- * answers for all contexts that are placed alike: between them a buffer is a straight line. Such
- * pieces are remembered, by the plan or by plans that share a memory. */
+/* llamacpp_compute.c: the compute buffers of a plan. The step at hand is written down
+ * (llamacpp_layers.c) and placed (llamacpp_alloc.c) once for each kind of step; the script of that
+ * walk (llamacpp_script.c) then answers for all contexts, and each run of it for a range of them in
+ * which a buffer is a straight line. Scripts and lines are remembered (llamacpp_memory.c). */
+#include "llamacpp_memory.h"
 #include "llamacpp_place.h"
 #include "recipe.h"
 
@@ -9,7 +10,11 @@
 
 /* ---- which layers the graph needs ------------------------------------------------------------ */
 
-static uint64_t mix(uint64_t h, uint64_t x) { return (h ^ x) * 0x100000001b3u; }
+static uint64_t mix(uint64_t h, uint64_t x)
+{
+    h = (h ^ x) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 29;
+}
 
 /* Layers are alike when they have the same tensors in the same places. bytes: what each takes on
  * a device, where it may be copied there. */
@@ -59,13 +64,16 @@ static void find_spans(const oom_plan *p, span *s, uint32_t n_layers, const uint
         s[i].like = likeness(p, i, s[i].first, s[i].n, bytes);
 }
 
-/* Once a run of equal groups of layers has settled, the allocator's holes repeat after one, two
- * or three of them. A run keeps its first four groups; of the rest as many are left out as six
- * divides, so that it ends as the whole run would (10,000 settings of 72 models: the same peaks
- * as with all layers in 99.8 % of them). */
-#define SETTLED 4
-#define CYCLE 6
-#define LONGEST_GROUP 8         /* layers: Jamba's period */
+/* Of a run of equal groups of layers few are in the graph: the first, one that stands for all
+ * between, and the last. Groups are what repeats most often. What comes before or after the run
+ * can reach into its margins, so there may be two groups at either end. */
+#define FEWEST(margin) (2 * (margin) + 2)       /* groups: of fewer nothing would be saved */
+#define LONGEST_GROUP 16        /* layers; the longest period known is 8 */
+
+typedef struct {
+    lc_block *blocks; uint32_t n_blocks;
+    lc_repeat *repeats; uint32_t n_repeats;
+} layer_list;
 
 static uint32_t run_length(const span *s, uint32_t n, uint32_t from, uint32_t group)
 {
@@ -76,31 +84,55 @@ static uint32_t run_length(const span *s, uint32_t n, uint32_t from, uint32_t gr
     return len / group;
 }
 
-static void keep(lc_own *o, const span *s, uint32_t from, uint32_t n)
+static void keep(layer_list *l, const span *s, uint32_t from, uint32_t n)
 {
-    for (uint32_t i = from; i < from + n && o->n_list < LC_GRAPH_LAYERS; i++)
-        o->list[o->n_list++] = (lc_block){ i, s[i].first, s[i].n };
+    for (uint32_t i = from; i < from + n; i++)
+        l->blocks[l->n_blocks++] = (lc_block){ i, s[i].first, s[i].n };
 }
 
-static void choose_layers(lc_own *o, const span *s, uint32_t n)
+static void choose_layers(layer_list *l, const span *s, uint32_t n, uint32_t margin)
 {
-    uint32_t i = 0, group, groups = 0, dropped;
+    uint32_t i = 0;
 
     while (i < n) {
-        for (group = 1; group <= LONGEST_GROUP && i + group <= n; group++) {
-            groups = run_length(s, n, i, group);
-            if (groups >= SETTLED + CYCLE)
-                break;
-        }
-        if (group > LONGEST_GROUP || i + group > n) {
-            keep(o, s, i++, 1);
+        uint32_t group = 1, groups = 1;
+
+        for (uint32_t g = 1; g <= LONGEST_GROUP && i + g <= n; g++)
+            if (run_length(s, n, i, g) > groups) {
+                group = g;
+                groups = run_length(s, n, i, g);
+            }
+        if (groups < FEWEST(margin)) {
+            keep(l, s, i++, 1);
             continue;
         }
-        dropped = (groups - SETTLED) / CYCLE * CYCLE;
-        keep(o, s, i, SETTLED * group);
-        keep(o, s, i + (SETTLED + dropped) * group, (groups - SETTLED - dropped) * group);
+        l->repeats[l->n_repeats++] = (lc_repeat){ l->n_blocks + margin * group,
+                                                  l->n_blocks + (margin + 1) * group,
+                                                  groups - 2 * margin };
+        keep(l, s, i, (margin + 1) * group);
+        keep(l, s, i + (groups - margin) * group, margin * group);
         i += groups * group;
     }
+}
+
+/* The layers of the graph; margin 0: all of them. */
+static bool list_layers(const oom_plan *p, const uint64_t *bytes, uint32_t margin,
+                        oom_arena *arena, layer_list *l)
+{
+    uint32_t n = lc_of(p)->view->shape.n_layers;
+    span *spans = oom_arena_get(arena, ((size_t)n + 1) * sizeof *spans, NULL);
+
+    *l = (layer_list){ .blocks = oom_arena_raw(arena, ((size_t)n + 1) * sizeof *l->blocks, NULL),
+                       .repeats = oom_arena_raw(arena, ((size_t)n + 1)
+                                                       * sizeof *l->repeats, NULL) };
+    if (!spans || !l->blocks || !l->repeats)
+        return false;
+    find_spans(p, spans, n, bytes);
+    if (margin)
+        choose_layers(l, spans, n, margin);
+    else
+        keep(l, spans, 0, n);
+    return true;
 }
 
 /* ---- preparing ------------------------------------------------------------------------------- */
@@ -143,14 +175,14 @@ static oom_status weigh(const oom_plan *p, oom_arena *arena, uint64_t **out, oom
     return st;
 }
 
-/* All that lc_build and lc_reserve see besides the context: plans alike in it share pieces. */
-static uint64_t graph_hash(const oom_plan *p, const span *s, const uint64_t *bytes)
+/* All that lc_build and lc_reserve see besides the context: plans alike in it share scripts. */
+static uint64_t graph_hash(const oom_plan *p, const uint64_t *bytes)
 {
     const lc_own *o = lc_of(p);
     const oom_model *m = o->view;
     const uint64_t single[] = {
         o->n_devices, o->n_blocks, o->flash, o->unified, o->swa_full, o->kv_on_host, o->op_offload,
-        o->pipeline, o->all_outputs, o->step, o->batch, o->window, o->copies,
+        o->pipeline, o->all_outputs, o->step, o->batch, o->window, o->copies, o->offloads,
         p->options.kv_k->block, p->options.kv_k->block_bytes, (uint64_t)p->options.kv_k->ggml_id,
         p->options.kv_v->block, p->options.kv_v->block_bytes, (uint64_t)p->options.kv_v->ggml_id,
         m->shape.experts, m->shape.experts_used, m->shape.vocab_size, m->shape.tied,
@@ -162,16 +194,13 @@ static uint64_t graph_hash(const oom_plan *p, const span *s, const uint64_t *byt
         h = mix(h, single[i]);
     for (const char *c = m->ggml_arch; c && *c; c++)
         h = mix(h, (uint64_t)*c);
-    for (uint32_t i = 0; i < m->shape.n_layers; i++)
-        h = mix(h, s[i].like);
     for (size_t i = 0; i < m->n_tensors; i++) {
         const oom_tensor *t = &m->tensors[i];
 
         if (bytes)
             h = mix(h, bytes[i]);
-        if (t->layer >= 0 && (uint32_t)t->layer < m->shape.n_layers)
-            continue;
-        h = mix(mix(mix(mix(h, t->role), t->suffix), t->part), (uint64_t)lc_home_of_tensor(p, t));
+        h = mix(h, (uint64_t)t->role << 32 | (uint64_t)t->suffix << 16 | (uint64_t)t->part);
+        h = mix(h, (uint64_t)(uint32_t)t->layer << 32 | (uint64_t)lc_home_of_tensor(p, t));
         for (uint32_t d = 0; d < t->n_dims; d++)
             h = mix(h, t->dims[d]);
     }
@@ -188,28 +217,26 @@ static uint64_t graph_hash(const oom_plan *p, const span *s, const uint64_t *byt
     return h;
 }
 
-static oom_status choose(oom_plan *p, oom_arena *arena, oom_error *err)
+static oom_status know_graph(oom_plan *p, oom_error *err)
 {
     lc_own *o = lc_own_of(p);
-    uint32_t n_layers = o->view->shape.n_layers;
-    span *spans = oom_arena_get(arena, ((size_t)n_layers + 1) * sizeof *spans, err);
+    oom_arena *arena = NULL;
     uint64_t *bytes = NULL;
     oom_status st = OOM_OK;
 
-    if (!spans)
-        return OOM_NOMEM;
+    o->offloads = o->op_offload && any_host_weights(p);
     o->copies = p->inventory == o->view && any_host_weights(p);
-    if (o->copies)
-        st = weigh(p, arena, &bytes, err);
-    if (st != OOM_OK)
-        return st;
-    find_spans(p, spans, n_layers, bytes);
-    choose_layers(o, spans, n_layers);
-    o->graph = graph_hash(p, spans, bytes);
-    return OOM_OK;
+    if (o->copies) {
+        arena = oom_arena_new(oom_arena_alloc(p->model->arena), err);
+        st = arena ? weigh(p, arena, &bytes, err) : OOM_NOMEM;
+    }
+    if (st == OOM_OK)
+        o->graph = graph_hash(p, bytes);
+    oom_arena_free(arena);
+    return st;
 }
 
-/* ---- the replay ------------------------------------------------------------------------------ */
+/* ---- writing the step down ------------------------------------------------------------------- */
 
 static int8_t tensor_home(const void *ctx, const oom_tensor *t)
 {
@@ -233,178 +260,291 @@ static lc_step step_of(const oom_plan *p, const lc_context *c)
                       .kv_k = p->options.kv_k, .kv_v = p->options.kv_v };
 }
 
-#define MAX_CELLS ((uint64_t)1 << 40)
+/* A graph to write into, and what is written from. */
+typedef struct {
+    oom_arena *arena;
+    lc_model model;
+    layer_list layers;
+    lc_graph g;
+} sheet;
 
-/* Contexts in which sizes are straight lines: a full micro-batch, and windows either as long as
- * the context or shorter. Without any, this context alone. */
-static lc_range straight(const lc_own *o, const lc_context *c)
-{
-    uint64_t first = pad_up(div_up(o->step, c->streams), LC_PAD_CELLS), last = MAX_CELLS, full;
-
-    first = max_u64(first, LC_PAD_CELLS);
-    if (o->window && !o->swa_full) {    /* from here on the window is full */
-        full = pad_up(sat_add(sat_mul(o->window, o->unified ? c->sequences : 1), o->step),
-                      LC_PAD_CELLS);
-        if (c->cells < full)
-            last = min_u64(last, full);
-        else
-            first = max_u64(first, full);
-    }
-    if (c->cells < first || c->cells > last)
-        return (lc_range){ 0, 0 };
-    return (lc_range){ (int64_t)((c->cells - first) / LC_PAD_CELLS),
-                       (int64_t)((last - c->cells) / LC_PAD_CELLS) };
-}
-
-/* Writes the step down; with 256 cells more, too, where sizes are straight lines until there. */
-static bool write_down(const oom_plan *p, const lc_context *c, const lc_model *model, lc_graph *g,
-                       oom_arena *arena)
-{
-    const lc_own *o = lc_of(p);
-    lc_context more = lc_context_of(o, c->sequences, c->cells + LC_PAD_CELLS);
-    lc_step step = step_of(p, &more);
-    lc_tensor *next = NULL;
-    lc_range valid = g->valid;
-    uint32_t n = 0;
-
-    if (valid.above > 0) {
-        lc_build(g, model, &step, o->list, o->n_list);
-        n = g->n;
-        next = oom_arena_raw(arena, n * sizeof *next, NULL);
-        if (g->failed || !next)
-            return false;
-        memcpy(next, g->t, n * sizeof *next);
-        lc_clear(g);
-    }
-    step = step_of(p, c);
-    lc_build(g, model, &step, o->list, o->n_list);
-    g->next = g->n == n ? next : NULL;
-    g->valid = g->next ? valid : (lc_range){ 0, 0 };
-    return true;
-}
-
-/* valid: contexts to answer for; without any below and above, the one at hand alone. */
-static bool replay(const oom_plan *p, const lc_context *c, lc_range valid, lc_piece *out)
+static bool open_sheet(sheet *x, const oom_plan *p, uint32_t margin)
 {
     const lc_own *o = lc_of(p);
     uint32_t used = o->view->shape.experts_used < 256 ? o->view->shape.experts_used : 256;
     lc_placement where = { .n_devices = o->n_devices, .op_offload = o->op_offload,
                            .pipeline = o->pipeline };
-    lc_model model = { .inventory = o->view,
-                       .home = tensor_home,
-                       .cache_home = cache_home,
-                       .ctx = p,
-                       .head_home = lc_home_of_layer(o, (int32_t)o->n_blocks) };
+    uint64_t *bytes = NULL;
+
+    *x = (sheet){ .arena = oom_arena_new(oom_arena_alloc(p->model->arena), NULL),
+                  .model = { .inventory = o->view, .home = tensor_home, .cache_home = cache_home,
+                             .ctx = p, .head_home = lc_home_of_layer(o, (int32_t)o->n_blocks) } };
+    if (!x->arena || (o->copies && weigh(p, x->arena, &bytes, NULL) != OOM_OK)
+        || !list_layers(p, bytes, margin, x->arena, &x->layers))
+        return false;
+    x->model.device_bytes = bytes;
+    for (size_t i = 0; bytes && i < o->view->n_tensors; i++)
+        if (is_head(o->view, &o->view->tensors[i]))
+            x->model.head_bytes = bytes[i];
+    return lc_open(&x->g, x->arena, x->layers.n_blocks * (192 + 3 * used) + 128, &where);
+}
+
+static void write_down(sheet *x, const lc_step *step)
+{
+    lc_clear(&x->g);
+    lc_build(&x->g, &x->model, step, x->layers.blocks, x->layers.n_blocks);
+}
+
+static bool walk_once(const oom_plan *p, const lc_context *c, uint64_t *peaks)
+{
+    lc_step step = step_of(p, c);
+    sheet x;
+    bool done = open_sheet(&x, p, 0);
+
+    if (done) {
+        write_down(&x, &step);
+        done = lc_reserve(&x.g, peaks);
+    }
+    oom_arena_free(x.arena);
+    return done;
+}
+
+static lc_memory memory_of(const oom_plan *p)
+{
+    lc_own *o = (lc_own *)(uintptr_t)lc_of(p);
+
+    return p->notes ? (lc_memory){ p->notes->own.bytes, sizeof p->notes->own.bytes }
+                    : (lc_memory){ o->memory.bytes, sizeof o->memory.bytes };
+}
+
+/* ---- scripts --------------------------------------------------------------------------------- */
+
+/* An operation takes over a source that has its shape; another source has that shape or is 1 where
+ * it is spread. So only which of the step's numbers are 1 can change what a walk does; */
+static uint32_t kind_of_step(const lc_context *c)
+{
+    return (uint32_t)(c->sequences == 1) | (uint32_t)(c->outputs == 1) << 1
+         | (uint32_t)(c->tokens == c->sequences) << 2 | (uint32_t)(c->tokens == 1) << 3;
+}
+
+/* and where host weights may be copied, how many rows there are. */
+static uint64_t script_key(const lc_own *o, const lc_context *c)
+{
+    uint64_t key = mix(o->graph, kind_of_step(c));
+
+    return (o->offloads ? mix(mix(mix(key, c->tokens), c->outputs), c->sequences) : key) | 1;
+}
+
+static bool learn_sizes(sheet *x, const lc_step *step, bool unified, lc_lesson **lessons)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < LC_LESSONS; i++) {
+        lc_step s = lc_lesson_step(i, step, unified);
+
+        write_down(x, &s);
+        if (x->g.failed || (i && x->g.n != n))
+            return false;
+        n = x->g.n;
+        lessons[i] = oom_arena_raw(x->arena, n * sizeof **lessons, NULL);
+        if (!lessons[i])
+            return false;
+        for (uint32_t t = 0; t < n; t++)
+            lessons[i][t] = (lc_lesson){ x->g.t[t].bytes, x->g.t[t].scratch };
+    }
+    return true;
+}
+
+/* Writes a script into the room there is. *graph: whether there is one to walk. */
+static lc_script *write_script(const oom_plan *p, const lc_context *c, uint32_t margin,
+                               bool *graph)
+{
+    uint64_t peaks[LC_MAX_DEVICES + 1], bytes;
+    lc_script *room = lc_script_room(memory_of(p), &bytes);
+    lc_lesson *lessons[LC_LESSONS];
+    lc_step step = step_of(p, c);
+    sheet x;
+    bool done = open_sheet(&x, p, margin) && learn_sizes(&x, &step, lc_of(p)->unified, lessons);
+
+    if (done) {
+        write_down(&x, &step);
+        done = lc_reserve(&x.g, peaks);
+    }
+    *graph = done;
+    done = done && lc_write_script(&x.g, lessons, lc_of(p)->unified, x.layers.repeats,
+                                   x.layers.n_repeats, room, bytes, x.arena);
+    oom_arena_free(x.arena);
+    return done ? room : NULL;
+}
+
+/* NULL: no graph, or no memory. A script without steps says that such walks must be made. */
+static const lc_script *script_for(const oom_plan *p, const lc_context *c)
+{
+    lc_memory m = memory_of(p);
+    uint64_t key = script_key(lc_of(p), c), bytes;
+    const lc_script *known = lc_find_script(m, key);
+    lc_script *script = NULL;
+    bool graph = true;
+
+    if (known)
+        return known;
+    for (uint32_t margin = 1; margin <= 2 && graph && !script; margin++)
+        script = write_script(p, c, margin, &graph);
+    if (!graph)
+        return NULL;
+    if (!script) {                      /* perhaps for want of room */
+        lc_forget_scripts(m);
+        script = write_script(p, c, 2, &graph);
+    }
+    if (!script) {
+        script = lc_script_room(m, &bytes);
+        *script = (lc_script){ .bytes = sizeof *script };
+    }
+    return lc_keep_script(m, script, key);
+}
+
+/* ---- points ---------------------------------------------------------------------------------- */
+
+/* Contexts in which windows are either as long as the context or shorter. */
+static void bound(const lc_own *o, const lc_context *c, lc_line *x)
+{
+    lc_context most = { .cells = UINT64_MAX, .sequences = c->sequences };
+    uint64_t full = lc_window_cells(o, &most, o->window) / LC_PAD_CELLS;
+
+    x->first = 1;
+    x->last = UINT32_MAX;
+    if (!o->window || o->swa_full || full > UINT32_MAX)
+        return;
+    if (c->cells / LC_PAD_CELLS < full)
+        x->last = (uint32_t)full;
+    else
+        x->first = (uint32_t)full;
+}
+
+static lc_line line_of(const lc_buffer *b, const lc_line *bounds, uint32_t unit)
+{
+    lc_line x = { .grows = (uint64_t)b->peak.grows };
+
+    x.at = (uint64_t)b->peak.now - unit * x.grows;
+    x.first = unit - (uint32_t)min_u64((uint64_t)b->valid.below, unit - bounds->first);
+    x.last = unit + (uint32_t)min_u64((uint64_t)b->valid.above, bounds->last - unit);
+    return x;
+}
+
+/* Lines of all buffers around a context, by the script. */
+static bool run_lines(const oom_plan *p, const lc_context *c, const lc_script *script,
+                      lc_line *lines)
+{
+    const lc_own *o = lc_of(p);
+    lc_context more = *c;
+    lc_step step = step_of(p, c), next;
+    lc_line bounds;
+    lc_sum now, then;
     oom_arena *arena = oom_arena_new(oom_arena_alloc(p->model->arena), NULL);
-    uint64_t *bytes = NULL, base = c->cells / LC_PAD_CELLS;
-    lc_graph g;
+    lc_buffer *buffers = arena ? oom_arena_raw(arena, script->n_buffers * sizeof *buffers, NULL)
+                               : NULL;
     bool done;
 
-    if (!arena)
-        return false;
-    done = (!o->copies || weigh(p, arena, &bytes, NULL) == OOM_OK)
-        && lc_open(&g, arena, o->n_list * (192 + 3 * used) + 128, &where);
-    if (done) {
-        model.device_bytes = bytes;
-        for (size_t i = 0; bytes && i < o->view->n_tensors; i++)
-            if (is_head(o->view, &o->view->tensors[i]))
-                model.head_bytes = bytes[i];
-        g.valid = valid;
-        done = write_down(p, c, &model, &g, arena) && lc_reserve(&g, out->at);
-    }
-    for (uint32_t b = 0; done && b <= o->n_devices; b++) {
-        bool line = g.valid.below || g.valid.above;
-
-        out->grows[b] = line ? (uint64_t)g.buffer[b].peak.grows : 0;
-        out->at[b] -= base * out->grows[b];
-    }
-    if (done) {
-        out->first = (base - (uint64_t)g.valid.below) * LC_PAD_CELLS;
-        out->last = (base + (uint64_t)g.valid.above) * LC_PAD_CELLS;
-    }
+    more.cells += LC_PAD_CELLS;
+    next = step_of(p, &more);
+    bound(o, c, &bounds);
+    done = buffers && lc_measure(&step, &now) && lc_measure(&next, &then)
+        && lc_run_script(script, &now, &then, buffers, arena);
+    for (uint32_t b = 0; done && b < script->n_buffers; b++)
+        lines[b] = line_of(&buffers[b], &bounds, (uint32_t)(c->cells / LC_PAD_CELLS));
     oom_arena_free(arena);
     return done;
 }
 
-/* ---- what is remembered ---------------------------------------------------------------------- */
-
-#define WAYS 16
-
-/* Neighbours on the same line become one. */
-static bool prolong(lc_piece *x, const lc_piece *y, uint32_t last_buffer)
+static bool walk_lines(const oom_plan *p, const lc_context *c, lc_line *lines)
 {
-    if (x->key != y->key || y->first > x->last + LC_PAD_CELLS || x->first > y->last + LC_PAD_CELLS)
+    uint64_t peaks[LC_MAX_DEVICES + 1];
+    uint32_t unit = (uint32_t)(c->cells / LC_PAD_CELLS);
+
+    if (!walk_once(p, c, peaks))
         return false;
-    for (uint32_t b = 0; b <= last_buffer; b++)
-        if (x->at[b] != y->at[b] || x->grows[b] != y->grows[b])
-            return false;
-    x->first = min_u64(x->first, y->first);
-    x->last = max_u64(x->last, y->last);
+    for (uint32_t b = 0; b <= lc_of(p)->n_devices; b++)
+        lines[b] = (lc_line){ .first = unit, .last = unit, .at = peaks[b] };
     return true;
 }
 
-/* The piece for a context: in one of sixteen places that its key leads to, or by a walk. */
-static const lc_piece *piece_for(const oom_plan *p, const lc_context *c)
-{
-    /* The only thing in a plan that changes once it is made: what it remembers. */
-    lc_own *o = (lc_own *)(uintptr_t)lc_of(p);
-    lc_piece *all = p->notes ? (lc_piece *)(void *)p->notes->own.bytes : o->pieces, *x, found;
-    uint64_t n = p->notes ? sizeof p->notes->own.bytes / sizeof *all : LC_PIECES;
-    uint64_t key = mix(o->graph, c->sequences) | 1;
-    uint64_t start = ((key * 0x9e3779b97f4a7c15u) >> 32) * (n - WAYS) >> 32, free = WAYS;
+#define KNOWN (1u << LC_MEASURES)
+#define CELLS (1u << LC_MASK | 1u << LC_WINDOW_MASK | ROWS)
+#define ROWS (1u << LC_ROWS_OF_CACHE | 1u << LC_ROWS_OF_WINDOW)
 
-    for (uint64_t i = 0; i < WAYS && free == WAYS; i++) {
-        x = &all[start + i];
-        if (x->key == key && c->cells >= x->first && c->cells <= x->last)
-            return x;
-        if (x->key == 0)
-            free = i;
+/* Which numbers of a step its sizes depend on. 0: there is no graph. */
+static uint32_t uses_of(const oom_plan *p, const lc_context *c)
+{
+    /* With what it remembers the only thing in a plan that changes once it is made. */
+    uint32_t *uses = &((lc_own *)(uintptr_t)lc_of(p))->uses[kind_of_step(c)];
+    const lc_script *script;
+
+    if (*uses == 0 && (script = script_for(p, c)) != NULL)
+        *uses = script->n_acts && !lc_of(p)->offloads ? script->uses | KNOWN : UINT32_MAX;
+    return *uses;
+}
+
+/* Steps of the same key have the same sizes in every context. */
+static uint64_t line_key(const lc_own *o, const lc_context *c, uint32_t uses)
+{
+    uint64_t key = mix(mix(script_key(o, c), c->tokens), c->outputs);
+    bool differs = uses & (1u << LC_SEQUENCES | 1u << LC_TOKENS_EACH)
+                || (o->unified ? o->window > 0 : uses & ROWS);
+
+    return (differs ? mix(key, c->sequences) : key) << 4 | 1 << 20; /* room for the buffer */
+}
+
+uint64_t lc_compute(const oom_plan *p, const lc_context *asked, uint32_t buffer)
+{
+    const lc_own *o = lc_of(p);
+    lc_context c = *asked;
+    uint32_t uses = uses_of(p, &c);
+    uint64_t key = line_key(o, &c, uses);
+    const lc_line *x;
+    const lc_script *script;
+    lc_line lines[LC_MAX_DEVICES + 1];
+
+    if (!(uses & CELLS))
+        c.cells = min_u64(c.cells, (uint64_t)UINT32_MAX * LC_PAD_CELLS);
+    if (!uses)
+        return SAT_TOOLARGE;
+    if (c.cells / LC_PAD_CELLS > UINT32_MAX)
+        return lc_compute_once(p, &c, buffer);
+    x = lc_find_line(memory_of(p), key + buffer, (uint32_t)(c.cells / LC_PAD_CELLS));
+    if (!x) {
+        script = script_for(p, &c);
+        if (!script || (!(script->n_acts && run_lines(p, &c, script, lines))
+                        && !walk_lines(p, &c, lines)))
+            return SAT_TOOLARGE;
+        for (uint32_t b = 0; b <= o->n_devices; b++) {
+            lines[b].key = key + b;
+            lc_keep_line(memory_of(p), &lines[b]);
+        }
+        x = &lines[buffer];
     }
-    if (!replay(p, c, straight(o, c), &found))
-        return NULL;
-    found.key = key;
-    for (uint64_t i = 0; i < free; i++)
-        if (prolong(&all[start + i], &found, o->n_devices))
-            return &all[start + i];
-    x = &all[start + (free < WAYS ? free : c->cells / LC_PAD_CELLS % WAYS)];
-    *x = found;
-    return x;
+    return x->at + c.cells / LC_PAD_CELLS * x->grows;
+}
+
+uint64_t lc_compute_once(const oom_plan *p, const lc_context *c, uint32_t buffer)
+{
+    uint64_t peaks[LC_MAX_DEVICES + 1];
+
+    return walk_once(p, c, peaks) ? peaks[buffer] : SAT_TOOLARGE;
 }
 
 oom_status lc_prepare_compute(oom_plan *p, const oom_model *view, oom_error *err)
 {
     lc_own *o = lc_own_of(p);
-    oom_arena *arena = oom_arena_new(oom_arena_alloc(p->model->arena), err);
     lc_context c = lc_context_of(o, 1, LC_PAD_CELLS);
     oom_status st;
 
-    if (!arena)
-        return OOM_NOMEM;
     o->view = view;
     for (uint32_t i = 0; i < o->n_kinds; i++)
         o->window = max_u64(o->window, o->kinds[i].window);
-    st = choose(p, arena, err);
-    oom_arena_free(arena);
-    if (st == OOM_OK && !piece_for(p, &c))
+    st = know_graph(p, err);
+    if (st == OOM_OK && !uses_of(p, &c))
         st = oom_fail(err, OOM_NOTFOUND,
                       "%s: what llama.cpp computes for %s models is not known here", p->model->id,
                       p->model->family);
     return st;
-}
-
-static uint64_t on_piece(const lc_piece *x, const lc_context *c, uint32_t buffer)
-{
-    return x ? x->at[buffer] + c->cells / LC_PAD_CELLS * x->grows[buffer] : SAT_TOOLARGE;
-}
-
-uint64_t lc_compute(const oom_plan *p, const lc_context *c, uint32_t buffer)
-{
-    return on_piece(piece_for(p, c), c, buffer);
-}
-
-uint64_t lc_compute_once(const oom_plan *p, const lc_context *c, uint32_t buffer)
-{
-    lc_piece x;
-
-    return on_piece(replay(p, c, (lc_range){ 0, 0 }, &x) ? &x : NULL, c, buffer);
 }

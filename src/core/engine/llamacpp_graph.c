@@ -15,6 +15,7 @@ bool lc_open(lc_graph *g, oom_arena *arena, uint32_t cap, const lc_placement *wh
     *g = (lc_graph){ .where = *where, .cap = cap, .cap_keep = cap / 16 + 1, .cap_seq = cap * 4,
                      .room = cap * (1 + copies * (backends > 1 ? 2 : 1)) };
     g->t = oom_arena_raw(arena, g->room * sizeof *g->t, NULL);
+    g->begins = oom_arena_raw(arena, cap * sizeof *g->begins, NULL);
     g->order = oom_arena_raw(arena, cap * sizeof *g->order, NULL);
     g->leafs = oom_arena_raw(arena, cap * sizeof *g->leafs, NULL);
     g->keep = oom_arena_raw(arena, g->cap_keep * sizeof *g->keep, NULL);
@@ -25,15 +26,23 @@ bool lc_open(lc_graph *g, oom_arena *arena, uint32_t cap, const lc_placement *wh
     g->seq = oom_arena_raw(arena, g->cap_seq * sizeof *g->seq, NULL);
     g->spot = oom_arena_raw(arena, g->room * sizeof *g->spot, NULL);
     g->buffer = oom_arena_raw(arena, backends * sizeof *g->buffer, NULL);
-    return g->t && g->order && g->leafs && g->keep && g->on && g->copy && g->pipe && g->arrivals
-        && g->seq && g->spot && g->buffer;
+    g->events = oom_arena_raw(arena, g->room * 2 * sizeof *g->events, NULL);
+    g->marks = oom_arena_raw(arena, cap * sizeof *g->marks, NULL);
+    return g->t && g->begins && g->events && g->marks && g->order && g->leafs && g->keep && g->on
+        && g->copy && g->pipe && g->arrivals && g->seq && g->spot && g->buffer;
 }
 
 void lc_clear(lc_graph *g)
 {
     g->n = g->n_order = g->n_leafs = g->n_keep = g->n_pipe = g->n_arrivals = g->n_seq = 0;
+    g->n_begins = g->n_events = 0;
     g->failed = false;
-    g->next = NULL;
+}
+
+void lc_begin_layer(lc_graph *g)
+{
+    if (g->n_begins < g->cap)
+        g->begins[g->n_begins++] = g->n;
 }
 
 lc_shape lc_ne(uint64_t a, uint64_t b, uint64_t c, uint64_t d)

@@ -7,6 +7,7 @@
 #ifndef LLAMACPP_GRAPH_H
 #define LLAMACPP_GRAPH_H
 
+#include "llamacpp_holes.h"
 #include "oom.h"
 #include "num.h"
 
@@ -54,25 +55,14 @@ typedef struct {
     bool pipeline;              /* four copies of every input, for overlapping steps */
 } lc_placement;
 
-/* What the walk needs besides (llamacpp_alloc.c). */
-/* An operation; a copy made; a source kept. */
+/* What the walk needs besides (llamacpp_alloc.c): an operation; a copy made; a source kept. */
 typedef enum { LC_RUN, LC_ARRIVE, LC_HOLD } lc_step_kind;
 typedef struct { lc_step_kind kind; int8_t on; lc_t t; } lc_seq;
-/* A size and what it grows by from one context to the next (256 cells more). */
-typedef struct { int64_t now, grows; } lc_size;
-/* How many contexts below and above this one the walk takes the same way. */
-typedef struct { int64_t below, above; } lc_range;
-typedef struct { int32_t readers, views; lc_size at; int8_t on; bool placed; } lc_spot;
-typedef struct { lc_size at, bytes; } lc_hole;
-#define LC_MAX_HOLES 256        /* ggml-alloc.c: MAX_FREE_BLOCKS */
-typedef struct {
-    lc_hole hole[LC_MAX_HOLES];
-    uint32_t n;
-    bool full;
-    uint64_t align;
-    lc_size peak;
-    lc_range *valid;
-} lc_buffer;
+typedef struct { int32_t readers, views; uint64_t at; int8_t on; bool placed; } lc_spot;
+
+/* What the walk did: a place taken, given back, or taken over from another tensor. */
+typedef enum { LC_TAKE, LC_GIVE, LC_TAKE_OVER } lc_act;
+typedef struct { lc_act act; int8_t on; lc_t t, from; } lc_event;
 
 typedef struct {
     lc_placement where;
@@ -80,6 +70,7 @@ typedef struct {
     lc_t *leafs; uint32_t n_leafs;      /* inputs, in order of first use */
     lc_keep *keep; uint32_t n_keep, cap_keep;
     lc_tensor *t; uint32_t n, cap, room;    /* cap: to write down; room: with copies */
+    lc_t *begins; uint32_t n_begins;    /* first tensor of each layer */
     bool failed;                /* no room, or a tensor missing; later calls do nothing */
     int8_t *on;                 /* back end of each tensor; -1: not yet known */
     lc_t *copy;                 /* [tensor x back ends]: its copy there, or LC_NONE */
@@ -88,8 +79,8 @@ typedef struct {
     lc_seq *seq; uint32_t n_seq, cap_seq;
     lc_spot *spot;
     lc_buffer *buffer;
-    const lc_tensor *next;      /* the same graph with 256 cells more; NULL: none */
-    lc_range valid;
+    lc_event *events; uint32_t n_events;    /* at most one place taken and given a tensor */
+    uint32_t *marks;            /* events before the first operation of each layer */
 } lc_graph;
 
 /* Room for a graph of `cap` tensors, in the arena. lc_clear makes it empty again. */
@@ -109,13 +100,15 @@ lc_t lc_store(lc_graph *g, lc_t into, const lc_t *src, uint32_t n_src);
 void lc_output(lc_graph *g, lc_t t);
 void lc_scratch(lc_graph *g, lc_t t, uint64_t bytes);
 void lc_expand(lc_graph *g, lc_t t);                    /* ggml_build_forward_expand */
+void lc_begin_layer(lc_graph *g);
 void lc_keep_until(lc_graph *g, lc_t until, const lc_t *list, uint32_t n);
 uint64_t lc_count(const lc_shape *ne);                  /* elements */
 
-/* Peak bytes of the compute buffer of each device and, last, of main memory.
- * peaks: room for n_devices + 1. False: the graph has failed. With `next` and `valid` set, what
- * each peak grows by per 256 cells is in buffer[].peak, and `valid` is narrowed to the contexts
- * for which that holds. */
+/* Peak bytes of the compute buffer of each device and, last, of main memory, and in events how
+ * it came to them. peaks: room for n_devices + 1. False: the graph has failed. */
 bool lc_reserve(lc_graph *g, uint64_t *peaks);
+
+/* What a tensor takes in a buffer before it is rounded up, and to what it is. */
+uint64_t lc_align(const lc_placement *where, int8_t on);
 
 #endif

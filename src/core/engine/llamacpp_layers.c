@@ -457,6 +457,7 @@ void lc_build(lc_graph *g, const lc_model *model, const lc_step *step, const lc_
     else if (has(&b, OOM_ROLE_PL_EMBED))
         lc_layer_inputs(&b, x);
     for (uint32_t i = 0; i < n_blocks; i++) {
+        lc_begin_layer(g);
         open_layer(&b, &blocks[i]);
         find_caches(&b);
         x = b.altup_streams ? lc_altup_layer(&b, x) : layer(&b, x);

@@ -8,8 +8,8 @@
 
 #define LC_MAX_SEQUENCES 256    /* llama-cparams.h: LLAMA_MAX_SEQ */
 #define LC_PAD_CELLS 256        /* llama-context.cpp: n_ctx is a multiple of 256 */
-#define LC_GRAPH_LAYERS 160     /* of a graph */
-#define LC_PIECES 64            /* remembered by a plan alone */
+#define LC_KINDS_OF_STEP 16     /* whose graphs differ */
+#define LC_PLAN_MEMORY 40960    /* remembered by a plan alone: a hybrid's script and some lines */
 
 /* Caches of one shape. `layers` counts them by buffer, main memory last. */
 typedef struct {
@@ -19,13 +19,6 @@ typedef struct {
     uint64_t k_tail, v_tail;    /* padding of the tensor's last row (CUDA) */
     uint16_t layers[LC_MAX_DEVICES + 1];
 } lc_kind;
-
-/* Compute buffers are a straight line from one number of cells to another: at cells 0 and per 256
- * cells, of each buffer (modulo 2^64, as the line may begin below zero). */
-typedef struct {
-    uint64_t key, first, last;  /* key 0: nothing here */
-    uint64_t at[LC_MAX_DEVICES + 1], grows[LC_MAX_DEVICES + 1];
-} lc_piece;
 
 typedef struct {
     uint32_t n_devices;         /* 0: everything on the CPU */
@@ -39,14 +32,13 @@ typedef struct {
     uint64_t host_weights;
     uint32_t n_kinds;
     lc_kind kinds[PLAN_KINDS];
-    /* The graph's layers and where their tensors lie in the view. */
+    /* What the graph is made from. */
     const oom_model *view;
-    uint32_t n_list;
-    lc_block list[LC_GRAPH_LAYERS];
     uint64_t window;
-    bool copies; /* weights of layers lie on the host: large batches copy them over */
+    bool copies, offloads; /* weights of layers lie on the host: large batches copy them over */
     uint64_t graph;             /* hash of all that the graph depends on but the context */
-    lc_piece pieces[LC_PIECES]; /* where the plan shares nothing */
+    uint32_t uses[LC_KINDS_OF_STEP];    /* measures that sizes depend on; 0: not yet known */
+    union { max_align_t align; unsigned char bytes[LC_PLAN_MEMORY]; } memory; /* without notes */
 } lc_own;
 
 static inline lc_own *lc_own_of(oom_plan *p) { return (lc_own *)(void *)p->own.bytes; }
@@ -69,11 +61,10 @@ lc_context lc_context_of(const lc_own *o, uint64_t sequences, uint64_t cells);
 uint64_t lc_cells(const lc_own *o, uint64_t sequences, uint64_t seq);
 uint64_t lc_window_cells(const lc_own *o, const lc_context *c, uint64_t window);
 
-/* llamacpp_compute.c: chooses the layers of the graph; the compute buffer of one device, or of main
- * memory, at one point. */
+/* llamacpp_compute.c: the compute buffer of one device, or of main memory, at one point. */
 oom_status lc_prepare_compute(oom_plan *p, const oom_model *view, oom_error *err);
 uint64_t lc_compute(const oom_plan *p, const lc_context *c, uint32_t buffer);
-/* The same by a walk for this context alone, remembering nothing. */
+/* The same by a walk over all layers for this context alone, remembering nothing. */
 uint64_t lc_compute_once(const oom_plan *p, const lc_context *c, uint32_t buffer);
 
 #endif

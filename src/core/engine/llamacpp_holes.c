@@ -1,0 +1,146 @@
+/* llamacpp_holes.c: ggml's allocator of one buffer (ggml-alloc.c: ggml_dyn_tallocr). Every size is
+ * a constant plus a multiple of the cells, so every comparison holds on one side of some number of
+ * cells. What was decided holds for all contexts that no comparison excludes, and there the peak
+ * is one straight line. */
+#include "llamacpp_holes.h"
+#include "num.h"
+
+#include <string.h>
+
+#define OPEN_END (INT64_MAX / 2)
+
+lc_size lc_fixed(uint64_t bytes)
+{
+    return (lc_size){ (int64_t)min_u64(bytes, (uint64_t)OPEN_END + 1), 0 };
+}
+
+void lc_open_buffer(lc_buffer *b)
+{
+    b->hole[0] = (lc_hole){ { 0, 0 }, { OPEN_END, 0 } };
+    b->n = 1;
+    b->full = false;
+    b->peak = (lc_size){ 0, 0 };
+    b->valid = (lc_range){ INT64_MAX, INT64_MAX };
+}
+
+static lc_size plus(lc_size a, lc_size b)
+{
+    return (lc_size){ a.now + b.now, a.grows + b.grows };
+}
+
+static lc_size minus(lc_size a, lc_size b)
+{
+    return (lc_size){ a.now - b.now, a.grows - b.grows };
+}
+
+/* x.now is not negative: only where x stays so. */
+static void only_while(lc_range *r, lc_size x)
+{
+    if (x.grows < 0 && x.now / -x.grows < r->above)
+        r->above = x.now / -x.grows;
+    else if (x.grows > 0 && x.now / x.grows < r->below)
+        r->below = x.now / x.grows;
+}
+
+static bool at_least(lc_range *r, lc_size a, lc_size b)
+{
+    lc_size x = minus(a, b);
+    bool yes = x.now >= 0;
+
+    if (x.grows)
+        only_while(r, yes ? x : (lc_size){ -x.now - 1, -x.grows });
+    return yes;
+}
+
+static bool equal(lc_range *r, lc_size a, lc_size b)
+{
+    lc_size x = minus(a, b);
+
+    if (x.grows == 0)
+        return x.now == 0;
+    if (x.now == 0)
+        *r = (lc_range){ 0, 0 };
+    else
+        only_while(r, x.now > 0 ? (lc_size){ x.now - 1, x.grows }
+                                : (lc_size){ -x.now - 1, -x.grows });
+    return x.now == 0;
+}
+
+static void close_hole(lc_buffer *b, uint32_t i)
+{
+    memmove(&b->hole[i], &b->hole[i + 1], (b->n - i - 1) * sizeof(lc_hole));
+    b->n--;
+}
+
+lc_size lc_take(lc_buffer *b, lc_size bytes)
+{
+    uint32_t best = b->n - 1;
+    lc_size at, end, none = { 0, 0 };
+
+    for (uint32_t i = 0; i + 1 < b->n; i++)
+        if (at_least(&b->valid, b->hole[i].bytes, bytes)
+            && (best == b->n - 1 || at_least(&b->valid, b->hole[best].bytes, b->hole[i].bytes)))
+            best = i;
+    at = b->hole[best].at;
+    if (!at_least(&b->valid, b->hole[best].bytes, bytes)) {
+        b->full = true;
+        return at;
+    }
+    end = plus(at, bytes);
+    b->hole[best].at = end;
+    b->hole[best].bytes = minus(b->hole[best].bytes, bytes);
+    if (equal(&b->valid, b->hole[best].bytes, none))
+        close_hole(b, best);
+    if (!at_least(&b->valid, b->peak, end))
+        b->peak = end;
+    return at;
+}
+
+static void merge_with_next(lc_buffer *b, uint32_t i)
+{
+    lc_hole *h = &b->hole[i];
+
+    if (i + 1 >= b->n || !equal(&b->valid, plus(h->at, h->bytes), h[1].at))
+        return;
+    h->bytes = plus(h->bytes, h[1].bytes);
+    close_hole(b, i + 1);
+}
+
+void lc_give(lc_buffer *b, lc_size at, lc_size bytes)
+{
+    uint32_t i = 0;
+
+    if (b->full)
+        return;
+    for (uint32_t k = 0; k < b->n; k++) {
+        lc_hole *h = &b->hole[k];
+
+        if (equal(&b->valid, plus(h->at, h->bytes), at)) {
+            h->bytes = plus(h->bytes, bytes);
+            merge_with_next(b, k);
+            return;
+        }
+        if (equal(&b->valid, plus(at, bytes), h->at)) {
+            h->at = at;
+            h->bytes = plus(h->bytes, bytes);
+            if (k > 0)
+                merge_with_next(b, k - 1);
+            return;
+        }
+    }
+    if (b->n == LC_MAX_HOLES) {
+        b->full = true;
+        return;
+    }
+    while (i < b->n && !at_least(&b->valid, b->hole[i].at, at))
+        i++;
+    memmove(&b->hole[i + 1], &b->hole[i], (b->n - i) * sizeof(lc_hole));
+    b->hole[i] = (lc_hole){ at, bytes };
+    b->n++;
+}
+
+void lc_shrink(lc_buffer *b, lc_size at, lc_size had, lc_size needs)
+{
+    if (!at_least(&b->valid, needs, had))
+        lc_give(b, plus(at, needs), minus(had, needs));
+}

@@ -63,3 +63,10 @@ uint64_t oom_device_context(oom_device_kind kind, const char *vendor, const char
         return GIB * 28 / 100;
     return kind == OOM_DEVICE_UNIFIED ? 150 * MIB : 250 * MIB;
 }
+
+uint32_t oom_device_capability(const char *capability)
+{
+    double c = capability ? strtod(capability, NULL) : 0;
+
+    return c > 0 && c < 100 ? (uint32_t)(c * 10 + 0.5) : 0;
+}

@@ -284,6 +284,7 @@ typedef struct {
     uint64_t free_bytes;        /* of this machine, now; 0: not known */
     bool usable_known;          /* measured, not DEVICES' reserve rule */
     uint64_t context_bytes;     /* a runtime's context on it (device.c has the sources) */
+    uint32_t capability;        /* CUDA's, times ten: 89 is 8.9; 0: none, or not known */
     double bandwidth_bytes_per_s, fp16_flops;   /* 0: not known */
     /* What engines took beyond their rules in logs of this device, in order of oom_engine_at. */
     uint64_t learned_bytes[OOM_MAX_ENGINES];
@@ -297,6 +298,7 @@ typedef struct {
  * CUDA's, "8.9"; NULL where there is none. */
 uint64_t oom_device_reserve(const char *vendor, const char *capability, uint64_t memory_bytes);
 uint64_t oom_device_context(oom_device_kind kind, const char *vendor, const char *capability);
+uint32_t oom_device_capability(const char *capability);     /* "8.9" -> 89; NULL -> 0 */
 
 typedef struct {
     uint32_t n;                 /* devices in all */

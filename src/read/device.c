@@ -83,6 +83,7 @@ static void fill(const read_preset *p, uint64_t ram_bytes, oom_device *d)
     }
     d->usable_bytes = at_most(d->usable_bytes, d->memory_bytes);
     d->context_bytes = oom_device_context(d->kind, p->vendor, capability);
+    d->capability = oom_device_capability(capability);
     d->bandwidth_bytes_per_s = real_of(r, "bandwidth_gbs") * 1e9;
     d->fp16_flops = real_of(r, "fp16_tflops_dense") * 1e12;
 }
@@ -112,6 +113,8 @@ void device_from_local(const read_preset *p, const local_device *said, oom_devic
     d.free_bytes = said->free_bytes;
     if (!p)
         d.context_bytes = oom_device_context(said->kind, said->vendor, capability);
+    if (capability)
+        d.capability = oom_device_capability(capability);
     *out = d;
 }
 

@@ -76,8 +76,8 @@ static inline const char *row_precision(const cJSON *row, const char *preset)
     return NULL;
 }
 
-/* Minor of 0.x. V0 ended as an option of later releases: its rules are those of 0.7. A log that
- * names no version has the last release before its date. */
+/* Minor of 0.x. V0 ended as an option of later releases: its rules are those of 0.7, which began
+ * with 0.6.5 on 2024-12-17. A log that names no version has the last release before its date. */
 static inline uint32_t row_version(const cJSON *row)
 {
     static const struct { const char *from; uint32_t minor; } releases[] = {
@@ -92,7 +92,7 @@ static inline uint32_t row_version(const cJSON *row)
         if (*date == '2' && strcmp(date, releases[i].from) >= 0)
             minor = releases[i].minor;
     if (strcmp(row_text(row, "engine_gen"), "V0") == 0)
-        return minor && minor < 7 ? minor : 7;
+        return *date == '2' && strcmp(date, "2024-12-17") < 0 ? 6 : 7;
     return minor;
 }
 
@@ -120,7 +120,8 @@ static inline oom_options row_options(const cJSON *row)
     return o;
 }
 
-/* The device of a log: the one it names, else one of the size it prints. */
+/* The device of a log: the one it names (a virtual one, "A40-48Q", is a part of a real one), else
+ * one of the size it prints. */
 static inline bool row_device(scene *s, const cJSON *row, uint32_t n, oom_deployment *where)
 {
     char name[80], spec[96];
@@ -129,6 +130,7 @@ static inline bool row_device(scene *s, const cJSON *row, uint32_t n, oom_deploy
     snprintf(name, sizeof name, "%s", row_text(row, "gpu"));
     cut_at(name, " (");
     cut_at(name, " class");
+    cut_at(name, "-48Q");
     snprintf(spec, sizeof spec, "%ux %s", n, name);
     if (*name && read_deployment(s->catalogue, spec, where, NULL) == OOM_OK)
         return true;
@@ -161,6 +163,19 @@ static inline oom_status row_capacity(oom_model *m, const char *precision,
         st = oom_plan_rank(p, &load, 0, first, &available, err);
     free(p);
     return st;
+}
+
+/* As on the machine of the log: the memory it has, and what others had taken of it before the
+ * start, where the log tells (until 0.6.4; a runtime's context is the engine's own). */
+static inline void set_machine(oom_deployment *where, oom_options *o, const cJSON *row)
+{
+    double total = row_number(row, "gpu_total_gib"), used = row_number(row, "initial_memory_gib");
+    double taken = used > 0 ? (used - row_number(row, "weights_gib")) * GIB_F
+                              - (double)where->group[0].device.context_bytes : 0;
+
+    if (total > 0)
+        set_usable(where, total * GIB_F);
+    o->reserve = taken > 0 ? (uint64_t)taken : 0;
 }
 
 static inline void compare_parts(report *r, const cJSON *row, const char *id, const oom_parts *c,
@@ -210,10 +225,16 @@ static inline void compare_pool(scene *s, report *r, const cJSON *row, const cha
      * the share and, which V0's peak depends on, the length */
     if (kv > 0 && total >= 0 && known && row_number(row, "gpu_memory_utilization") > 0
         && row_number(row, "max_model_len") > 0
-        && !strstr(row_text(row, "other_flags"), "kv_cache_memory"))
-        report_add(r, "vllm", strcmp(row_text(row, "engine_gen"), "V0") == 0
-                                  ? "pool, all predicted, V0" : "pool, all predicted",
-                   id, (double)c.kv_bytes / GIB_F, kv);
+        && !strstr(row_text(row, "other_flags"), "kv_cache_memory")) {
+        oom_deployment machine = where;
+        oom_options told = o;
+
+        report_add(r, "vllm", "pool, all predicted", id, (double)c.kv_bytes / GIB_F, kv);
+        set_machine(&machine, &told, row);
+        if (row_capacity(m, precision, &machine, &told, seq, &c, &first, &err) == OOM_OK)
+            report_add(r, "vllm", "pool, all predicted but the machine's memory", id,
+                       (double)c.kv_bytes / GIB_F, kv);
+    }
     /* with what was logged put in: total, weights, peak, non-torch and, where they count, graphs */
     if (kv > 0 && total > 0 && weights > 0 && peak > 0
         && row_number(row, "gpu_memory_utilization") > 0) {
@@ -249,10 +270,10 @@ static const report_bound vllm_bounds[] = {
     { "vllm", "tokens of the logged pool", 32, 0.0002, 0.0005, 0.0005, 0, 0 },
     { "vllm", "requests of the logged pool", 34, 0.0005, 0.005, 0.003, 0, 0 },
     { "vllm", "pool, logged parts put in", 25, 0.0005, 0.005, 0.002, 0, 0 },
-    { "vllm", "pool, all predicted", 20, 0.003, 0.01, 0.005, 0, 0 },
-    { "vllm", "pool, all predicted, V0", 8, 0.04, -1, -1, 0, 0 },
-    { "vllm", "activation peak", 34, 0.025, -1, -1, 0, 0 },
-    { "vllm", "non-torch", 30, 0.05, -1, -1, 0, 0 },
+    { "vllm", "pool, all predicted", 29, 0.003, 0.04, 0.05, 0, 0 },
+    { "vllm", "pool, all predicted but the machine's memory", 29, 0.001, 0.015, 0.015, 0, 0 },
+    { "vllm", "activation peak", 35, 0.01, -1, -1, 0, 0 },
+    { "vllm", "non-torch", 30, 0.01, -1, -1, 0, 0 },
 };
 
 static inline void accuracy_vllm(scene *s, report *r)

@@ -85,6 +85,107 @@ static void latents_lie_on_every_rank(void **state)
     assert_int_equal(kv("deepseek-v3", &o, 1, 16), UINT64_C(70272) * 16);
 }
 
+static uint64_t activations(const char *model, const char *device, uint32_t version,
+                            uint64_t max_seqs, uint64_t seq)
+{
+    oom_options o = { .gpu_layers = -1, .version = version, .max_seqs = max_seqs };
+
+    return capacity(model, "bf16", device, &o, seq).activations;
+}
+
+static void v0_profiles_an_image_for_every_sequence(void **state)
+{
+    double gib = (double)activations("llama-3.2-11b-vision-base", "h100-sxm", 7, 128, 65536)
+               / (double)(1 << 30);
+
+    (void)state;
+    /* Logged (vllm-project/vllm, pull request 12126): 36.63 GiB */
+    assert_true(gib > 36.60 && gib < 36.64);
+    /* one of them, by hand: 8 x 4 x 3 x 448^2 of pixels, and at 2 bytes 4 x 1024 x 1280 of patches,
+     * 4128^2 of the mask, 4128 x (15 x 1280 + 2 x 5120); and the library's 32 MiB */
+    assert_int_equal(activations("llama-3.2-11b-vision-base", "h100-sxm", 7, 2, 2048)
+                     - activations("llama-3.2-11b-vision-base", "h100-sxm", 7, 1, 2048),
+                     UINT64_C(8) * 4 * 3 * 448 * 448
+                     + 2 * (UINT64_C(4) * 1024 * 1280 + UINT64_C(4128) * 4128
+                            + UINT64_C(4128) * (15 * 1280 + 2 * 5120)));
+}
+
+static void v0_cuts_prompts_of_long_models(void **state)
+{
+    (void)state;
+    /* 2048 tokens at a time beyond 32,768; Mistral's window forbids it */
+    assert_int_equal(activations("qwen2.5-7b", "h100-sxm", 7, 1, 32769),
+                     activations("qwen2.5-7b", "h100-sxm", 7, 1, 2048));
+    assert_true(activations("mistral-7b-v0.1", "h100-sxm", 7, 1, 32769)
+                > activations("mistral-7b-v0.1", "h100-sxm", 7, 1, 32768));
+    /* 3 x 18,944 + 4 x 3584 elements a token, and 32 MiB */
+    assert_int_equal(activations("qwen2.5-7b", "h100-sxm", 7, 1, 32768),
+                     UINT64_C(2) * 32768 * (3 * 18944 + 4 * 3584) + (32 << 20));
+}
+
+static void scratch_of_the_matrix_library_is_the_devices_own(void **state)
+{
+    (void)state;
+    /* torch: 32 MiB from Hopper on, 2 x 4 MiB + 8 x 16 KiB before; both take 2048 tokens */
+    assert_int_equal(activations("llama-3.1-8b", "rtx-5090", 0, 256, 8192)
+                     - activations("llama-3.1-8b", "rtx-4090", 0, 256, 8192),
+                     (32 << 20) - (8 << 20) - 8 * (16 << 10));
+}
+
+static void refused(const char *model, const char *device, const oom_options *o, const char *why)
+{
+    oom_model *m = scene_model(s, model);
+    oom_plan *p = malloc(oom_plan_bytes());
+    oom_precision bf16;
+    oom_deployment where;
+    oom_error err;
+
+    assert_int_equal(read_deployment(s->catalogue, device, &where, NULL), OOM_OK);
+    assert_int_equal(oom_precision_parse("bf16", &bf16, NULL), OOM_OK);
+    assert_int_equal(oom_plan_make(p, m, &bf16, &where, oom_engine_find("vllm"), o, &err),
+                     OOM_BADVALUE);
+    assert_string_equal(err.msg, why);
+    free(p);
+    oom_model_free(m);
+}
+
+static void what_it_does_not_run_on_is_said(void **state)
+{
+    oom_options o = { .gpu_layers = -1 }, three = { .gpu_layers = -1, .tp = 4, .ep = 3 };
+
+    (void)state;
+    refused("llama-3.1-8b", "m3-max-36gb", &o, "vllm does not run on m3-max-36gb: it takes CUDA "
+            "from compute capability 7.0 on, ROCm, XPU, TPU and processors");
+    refused("llama-3.1-8b", "gtx-1080", &o, "vllm does not run on gtx-1080: it takes CUDA "
+            "from compute capability 7.0 on, ROCm, XPU, TPU and processors");
+    refused("mixtral-8x7b", "4x h100-sxm", &three, "ep=3: vllm spreads experts over all tp x dp = "
+            "4 ranks, or over none");
+}
+
+static uint64_t weights_of_a_rank(const char *model, uint32_t tp, uint32_t ep)
+{
+    oom_options o = { .gpu_layers = -1, .tp = tp, .ep = ep };
+    oom_model *m = scene_model(s, model);
+    oom_plan *p = scene_plan(s, m, "bf16", NULL, "vllm", &o);
+    oom_load load = { 1, 8192, 0 };
+    oom_memory x;
+
+    assert_int_equal(oom_plan_memory(p, &load, &x, NULL, NULL), OOM_OK);
+    free(p);
+    oom_model_free(m);
+    return x.device.weights;
+}
+
+static void experts_that_do_not_divide_lie_one_more_on_some_ranks(void **state)
+{
+    const uint64_t expert = UINT64_C(3) * 2048 * 1408 * 2;
+
+    (void)state;
+    /* 60 experts in each of 24 layers: 8 on the fullest of 8 ranks, not seven and a half */
+    assert_int_equal(weights_of_a_rank("qwen1.5-moe-a2.7b", 8, 8)
+                     - weights_of_a_rank("qwen1.5-moe-a2.7b", 8, 1), 24 * expert / 2);
+}
+
 static void as_many_requests_fit_as_the_pool_holds(void **state)
 {
     static const char *const models[] = { "llama-3.1-8b", "gemma-3-27b", "qwen3.5-9b",
@@ -141,6 +242,11 @@ int main(void)
         cmocka_unit_test(windows_share_the_pool_in_groups),
         cmocka_unit_test(a_block_of_a_hybrid_is_as_long_as_its_state),
         cmocka_unit_test(latents_lie_on_every_rank),
+        cmocka_unit_test(v0_profiles_an_image_for_every_sequence),
+        cmocka_unit_test(v0_cuts_prompts_of_long_models),
+        cmocka_unit_test(scratch_of_the_matrix_library_is_the_devices_own),
+        cmocka_unit_test(what_it_does_not_run_on_is_said),
+        cmocka_unit_test(experts_that_do_not_divide_lie_one_more_on_some_ranks),
         cmocka_unit_test(as_many_requests_fit_as_the_pool_holds),
         cmocka_unit_test(graphs_come_out_of_the_budget_since_0_20),
         cmocka_unit_test(a_start_must_leave_room_for_the_sampler),

@@ -4,12 +4,44 @@
  * them; capacity() is the pool itself, as the engine prints it. docs/engines/vllm.md. */
 #include "vllm.h"
 
+#include <string.h>
+
+/* Its kernels want compute capability 7.0 (docs: installation, requirements), and nothing of it
+ * runs on Apple's GPUs: on a Mac it is a processor's engine. */
+static bool runs_on(const oom_device *d)
+{
+    return strcmp(d->vendor, "Apple") != 0 && (d->capability == 0 || d->capability >= 70);
+}
+
+static oom_status check_devices(const oom_plan *p, oom_error *err)
+{
+    for (uint32_t i = 0; p->has_device && i < p->where.n_groups; i++)
+        if (!runs_on(&p->where.group[i].device))
+            return oom_fail(err, OOM_BADVALUE, "vllm does not run on %s: it takes CUDA from "
+                            "compute capability 7.0 on, ROCm, XPU, TPU and processors",
+                            p->where.group[i].device.id);
+    return OOM_OK;
+}
+
+/* Experts are spread over all ranks of a replica's layers or not at all
+ * (--enable-expert-parallel; fused_moe/config.py: FusedMoEParallelConfig.make). */
+static oom_status check_experts(const oom_plan *p, oom_error *err)
+{
+    uint64_t ranks = (uint64_t)p->options.tp * p->options.dp;
+
+    if (p->options.ep == 1 || p->options.ep == ranks)
+        return OOM_OK;
+    return oom_fail(err, OOM_BADVALUE, "ep=%u: vllm spreads experts over all tp x dp = %llu ranks, "
+                    "or over none", p->options.ep, (ull)ranks);
+}
+
 static oom_status vllm_prepare(oom_plan *p, oom_error *err)
 {
     vllm_own *own = (vllm_own *)p->own.bytes;
-
     uint64_t block = p->options.block_size;
 
+    if (check_devices(p, err) != OOM_OK || check_experts(p, err) != OOM_OK)
+        return OOM_BADVALUE;
     if (p->options.kv_k->block > 1 || p->options.kv_v->block > 1)
         return oom_fail(err, OOM_BADVALUE, "vllm has no %s cache, expected auto, fp8, int8, fp16, "
                         "bf16 or fp32", p->options.kv_k->block > 1 ? p->options.kv_k->name
@@ -19,9 +51,12 @@ static oom_status vllm_prepare(oom_plan *p, oom_error *err)
         return oom_fail(err, OOM_BADVALUE, "block_size is %llu, vllm takes 1, 8, 16, 32, 64, 128 "
                         "or 256", (ull)block);
     own->version = vllm_version(p);
-    own->windows = own->version >= 9;   /* before, sliding layers kept every token */
+    own->windows = own->version > VLLM_V1;   /* before, sliding layers kept every token */
     for (size_t i = 0; i < p->model->n_tensors; i++)
         own->sees = own->sees || p->model->tensors[i].part == OOM_PART_VISION;
+    for (uint32_t i = 0; i < p->n_kinds; i++)
+        own->windowed = own->windowed || p->kinds[i].kind == OOM_CACHE_WINDOW
+                     || p->kinds[i].kind == OOM_CACHE_CHUNK;
     for (size_t i = 0; i < p->model->n_caches; i++)
         if (p->model->caches[i].kind == OOM_CACHE_STATE)
             own->convolution = max_u64(own->convolution,
@@ -151,7 +186,8 @@ static uint64_t vllm_available(const oom_plan *p, const oom_device *d)
 
 static bool vllm_alike(const oom_device *a, const oom_device *b)
 {
-    return vllm_large_device(a) == vllm_large_device(b);
+    return vllm_large_device(a) == vllm_large_device(b) && runs_on(a) == runs_on(b)
+        && vllm_library_bytes(a) == vllm_library_bytes(b) && a->context_bytes == b->context_bytes;
 }
 
 /* ---- the pool as printed --------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ typedef struct {
     uint64_t row_bytes[PLAN_KINDS];     /* per token and layer */
     uint64_t printed_block;             /* the block size the engine prints */
     bool sees;                          /* has a vision tower */
+    bool windowed;                      /* some layers keep a window */
     uint64_t rotary, added[PLAN_STAGES];    /* bytes that loading adds to a rank of each stage */
     uint64_t convolution;               /* widest of a recurrent layer, on one rank */
 } vllm_own;
@@ -32,9 +33,17 @@ _Static_assert(sizeof(vllm_own) <= sizeof(((oom_plan *)0)->own.bytes), "the engi
 static inline const vllm_own *vllm_of(const oom_plan *p) { return (const vllm_own *)p->own.bytes; }
 
 #define VLLM_VERSION 19                 /* what is meant when no version is named */
+#define VLLM_V1 8                       /* until then, and for some models to 0.10, V0 */
+
+/* Llama 3.2 Vision, whose text looks at the image: it never ran on V1, and went with V0
+ * (model_executor/models/registry.py: last in 0.10.2). V0's rules last changed with 0.7. */
+bool vllm_looks(const oom_model *m);
+
 static inline uint32_t vllm_version(const oom_plan *p)
 {
-    return p->options.version ? p->options.version : VLLM_VERSION;
+    uint32_t version = p->options.version ? p->options.version : VLLM_VERSION;
+
+    return vllm_looks(p->model) ? (uint32_t)min_u64(version, VLLM_V1 - 1) : version;
 }
 
 /* ---- weights (vllm_weights.c) ---- */
@@ -60,6 +69,7 @@ typedef struct { uint64_t seqs, tokens; } vllm_step;
 uint64_t vllm_max_seqs(const oom_plan *p, const oom_device *d);
 vllm_step vllm_step_of(const oom_plan *p, const oom_device *d, uint64_t batch, uint64_t seq);
 bool vllm_large_device(const oom_device *d);
+uint64_t vllm_library_bytes(const oom_device *d);
 bool vllm_mxfp4(const oom_plan *p);      /* experts in 4 bits with shared exponents */
 
 uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const oom_load *load,
@@ -68,6 +78,11 @@ uint64_t vllm_non_torch(const oom_plan *p, const oom_device *d, const oom_listen
 uint64_t vllm_graphs(const oom_plan *p, const oom_device *d, const oom_listener *l);
 bool vllm_graphs_in_budget(const oom_plan *p);
 uint64_t vllm_warm_up(const oom_plan *p, const oom_device *d);
+
+/* ---- images in V0's profile run (vllm_images.c) ---- */
+
+uint64_t vllm_tower_peak(const oom_plan *p, uint64_t images, const oom_listener *l);
+uint64_t vllm_seen_states(const oom_plan *p, uint64_t images, const oom_listener *l);
 
 static inline const oom_device *vllm_device(const oom_plan *p, const plan_class *c)
 {

@@ -22,17 +22,30 @@ uint64_t vllm_max_seqs(const oom_plan *p, const oom_device *d)
 {
     if (p->options.max_seqs)
         return p->options.max_seqs;
-    return vllm_version(p) >= 8 && vllm_large_device(d) ? 1024 : 256;
+    return vllm_version(p) >= VLLM_V1 && vllm_large_device(d) ? 1024 : 256;
+}
+
+/* V0 profiles a prompt of full length, for models that see at least 5120 tokens (4096 in 0.6).
+ * Prompts of models longer than 32,768 tokens come in chunks of 2048 (512 in 0.6), but not where
+ * there are images or windows (engine/arg_utils.py, config.py: SchedulerConfig). */
+static uint64_t v0_tokens(const oom_plan *p, uint64_t seq)
+{
+    const vllm_own *own = vllm_of(p);
+    bool early = own->version <= 6;
+
+    if (seq > 32768 && !own->sees && !own->windowed)
+        return early ? 512 : 2048;
+    return max_u64(seq, !own->sees ? 2048 : early ? 4096 : 5120);
 }
 
 vllm_step vllm_step_of(const oom_plan *p, const oom_device *d, uint64_t batch, uint64_t seq)
 {
-    bool v1 = vllm_version(p) >= 8, large = v1 && vllm_large_device(d);
+    bool v1 = vllm_version(p) >= VLLM_V1;
     vllm_step s = { .seqs = vllm_max_seqs(p, d), .tokens = p->options.chunk };
 
     s.seqs = max_u64(s.seqs, batch);    /* to run more at once the limit has to be raised */
-    if (!s.tokens)                      /* V0 profiled a whole prompt up to 32768 tokens */
-        s.tokens = v1 ? large ? 8192 : 2048 : min_u64(max_u64(seq, 2048), 32768);
+    if (!s.tokens)
+        s.tokens = !v1 ? v0_tokens(p, seq) : vllm_large_device(d) ? 8192 : 2048;
     s.tokens = min_u64(s.tokens, sat_mul(s.seqs, seq));
     s.seqs = min_u64(s.seqs, s.tokens);
     return s;
@@ -40,8 +53,19 @@ vllm_step vllm_step_of(const oom_plan *p, const oom_device *d, uint64_t batch, u
 
 /* ---- the profile run ------------------------------------------------------------------------- */
 
-/* Scratch the matrix library keeps (cuBLAS on Hopper: 32 MiB, torch's default). */
-#define LIBRARY_BYTES (32 * MIB)
+/* Scratch that torch gives the matrix library (CUDABlas.cpp, CublasHandlePool.cpp:
+ * parseChosenWorkspaceSize): 32 MiB from Hopper on, 8.125 before; 128 on MI300 and its successors,
+ * 32 on AMD's others. Devices of unknown make: by their size. */
+uint64_t vllm_library_bytes(const oom_device *d)
+{
+    const uint64_t small = 4096 * 1024 * 2 + 16 * 1024 * 8;
+
+    if (d && strcasecmp(d->vendor, "AMD") == 0)
+        return strncasecmp(d->id, "mi3", 3) == 0 ? 128 * MIB : 32 * MIB;
+    if (d && d->capability)
+        return d->capability >= 90 ? 32 * MIB : small;
+    return vllm_large_device(d) ? 32 * MIB : small;
+}
 
 /* Peak of the sampler's dummy run over `seqs` rows of logits, in tenths of a byte for each row and
  * word of the vocabulary, beside the 16-bit logits themselves: sorting, probabilities and masks in
@@ -92,28 +116,54 @@ static uint64_t expert_buffers(const oom_plan *p, const vllm_step *s)
                    max_u64(f, d) + max_u64(2 * f, d));
 }
 
-/* The widest point of a layer: gate and up, their product, the stream and its residual; or of a
- * recurrent layer, where projections, their convolution, queries and keys repeated for every head
- * and the chunks' states take twelve times the convolution's width: 219 kB a token logged of
- * Qwen3.6-35B-A3B (213 by the rule), 278 of Qwen3.6-27B (287). */
+/* Models whose feed-forward is Llama's, which in V0 lets go of gate and up before the output is
+ * made (models/llama.py: LlamaMLP); theirs lasts in the others'. Compiled, all are alike. */
+static bool lets_go(const oom_plan *p)
+{
+    static const char *const llama[] = { "llama", "mistral", "phi3", "mllama" };
+
+    for (size_t i = 0; vllm_version(p) < VLLM_V1 && i < sizeof llama / sizeof *llama; i++)
+        if (p->model->family && strcmp(p->model->family, llama[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Marlin's kernel for GPTQ and AWQ took a copy of its input until 0.8, needed or not
+ * (csrc/quantization/gptq_marlin/gptq_marlin.cu: a_tmp). */
+static bool copies_input(const oom_plan *p)
+{
+    return vllm_version(p) < VLLM_V1 && (strncmp(p->precision.name, "gptq", 4) == 0
+                                         || strncmp(p->precision.name, "awq", 3) == 0);
+}
+
+/* The widest point of a layer: gate and up, their product, and rows of hidden size: the output, its
+ * input, the residual and the caller's; or of a recurrent layer, where projections, their
+ * convolution, queries and keys repeated for every head and the chunks' states take twelve times
+ * the convolution's width: 219 kB a token logged of Qwen3.6-35B-A3B (213 by the rule), 278 of
+ * Qwen3.6-27B (287). */
 static uint64_t layer_step(const oom_plan *p, const vllm_step *s, uint64_t experts,
                            const oom_listener *l)
 {
     const oom_shape *m = &p->model->shape;
     uint64_t f = div_up(max_u64(m->intermediate_size, m->shared_width), p->options.tp);
-    uint64_t conv = vllm_of(p)->convolution;
-    bool recurrent = sat_mul(12, conv) > sat_mul(3, f);
-    uint64_t inner = recurrent ? sat_mul(12, conv) : sat_mul(3, f);
-    uint64_t bytes = sat_mul(sat_mul(p->element_bytes, s->tokens),
-                             sat_add(inner, sat_mul(4, m->hidden_size)));
+    uint64_t conv = vllm_of(p)->convolution, rows = lets_go(p) ? 3 : 4;
+    uint64_t wide = rows == 4 && copies_input(p) ? 4 : 3;
+    bool recurrent = sat_mul(12, conv) > sat_mul(wide, f);
+    uint64_t inner, bytes;
 
+    if (recurrent) {
+        f = conv;
+        wide = 12;
+    }
+    inner = sat_add(sat_mul(wide, f), sat_mul(rows, m->hidden_size));
+    bytes = sat_mul(sat_mul(p->element_bytes, s->tokens), inner);
     if (l)
         plan_tell(l, "activations", OOM_FITTED, sat_add(bytes, experts),
-                  recurrent ? "bytes x step tokens x (12 x convolution + 4 x hidden)"
-                            : "bytes x step tokens x (3 x width + 4 x hidden)",
+                  recurrent ? "bytes x step tokens x (12 x convolution + rows x hidden)"
+                            : "bytes x step tokens x (wide rows x width + rows x hidden)",
                   "peak of a layer in the profile run, vLLM start-up logs; within 8 % on 8 of them",
-                  "%llu B x %llu x (%u x %llu + 4 x %llu)%s", (ull)p->element_bytes, (ull)s->tokens,
-                  recurrent ? 12 : 3, (ull)(recurrent ? conv : f), (ull)m->hidden_size,
+                  "%llu B x %llu x (%llu x %llu + %llu x %llu)%s", (ull)p->element_bytes,
+                  (ull)s->tokens, (ull)wide, (ull)f, (ull)rows, (ull)m->hidden_size,
                   experts ? " + rows of the experts" : "");
     return sat_add(bytes, experts);
 }
@@ -129,16 +179,24 @@ uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const oom_load
     bool samples = c->stage + 1 == p->n_stages && !m->encoder_only;
     uint64_t last = samples ? sampler(p, &s, NULL) : 0;
     uint64_t handed = p->n_stages > 1 ? sat_mul(2, rows) : 0;
-    uint64_t seen = vllm_of(p)->sees ? sat_mul(2, rows) : 0;
-    uint64_t sum = sat_add(max_u64(step, last), LIBRARY_BYTES);
+    bool looks = vllm_looks(p->model);
+    uint64_t seen = looks ? vllm_seen_states(p, s.seqs, NULL)
+                          : vllm_of(p)->sees ? sat_mul(2, rows) : 0;
+    uint64_t library = vllm_library_bytes(vllm_device(p, c));
+    uint64_t tower = looks ? vllm_tower_peak(p, s.seqs, NULL) : 0;
 
+    if (tower > sat_add(max_u64(step, last), seen))     /* the text's layers run after it */
+        step = tower, last = seen = kept = 0;
     if (l) {
         if (last > step)
             sampler(p, &s, l);
+        else if (step == tower)
+            vllm_tower_peak(p, s.seqs, l);
         else
             layer_step(p, &s, experts - kept, l);
-        plan_tell(l, "activations", OOM_RULE, LIBRARY_BYTES, "scratch of the matrix library",
-                  "torch: CUDABlas.cpp, workspace of Hopper", "32 MiB");
+        plan_tell(l, "activations", OOM_RULE, library, "scratch of the matrix library",
+                  "torch: CublasHandlePool.cpp, by the device's generation", "%s",
+                  p->has_device ? vllm_device(p, c)->name : "no device");
         if (kept)
             plan_tell(l, "activations", OOM_RULE, kept, "step tokens x experts used x bytes x "
                       "(max(width, hidden) + max(2 x width, hidden))",
@@ -151,40 +209,61 @@ uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const oom_load
                       "stream and residual handed from stage to stage (IntermediateTensors)",
                       "2 x %llu x %llu x %llu B", (ull)s.tokens, (ull)m->hidden_size,
                       (ull)p->element_bytes);
-        if (seen)
+        if (seen && looks)
+            vllm_seen_states(p, s.seqs, l);
+        else if (seen)
             plan_tell(l, "activations", OOM_FITTED, seen, "2 x step tokens x hidden x bytes",
                       "embeddings of the images profiled; 1 to 4 times seen in six logs",
                       "2 x %llu x %llu x %llu B", (ull)s.tokens, (ull)m->hidden_size,
                       (ull)p->element_bytes);
     }
-    return sat_add(sat_add(sum, kept), sat_add(handed, seen));
+    return sat_add(sat_add(sat_add(max_u64(step, last), library), kept), sat_add(handed, seen));
 }
 
 /* ---- memory torch does not count ------------------------------------------------------------- */
 
-/* Logs: one rank 0.01 to 0.16 GiB until 0.17, 0.24 to 0.26 from 0.18 on. Several ranks on H100
- * 0.55 until 0.16, 2.06 and 2.07 with two, 2.13 to 2.17 with
- * four in 0.19; 0.07 for stages of one rank
- * each. Other cards 0.09 (four), 0.21 (eight L40S) and 0.20
- * (sixteen RTX 3090) before 0.18; since then not
- * seen: one rank's and NCCL's buffers (0.34 GiB with two, 0.38 with more, aiconfigurator). */
-uint64_t vllm_non_torch(const oom_plan *p, const oom_device *d, const oom_listener *l)
+/* Until 0.6.4, and again in 0.8, everything of the device that torch did not allocate, the
+ * runtime's own context too; other processes' memory as well, which is `reserve`
+ * (worker/worker.py, v1/worker/gpu_worker.py: non_torch_allocations). Otherwise what is added after
+ * the engine has looked at the device for the first time (utils: memory_profiling). */
+static bool counts_context(const oom_plan *p)
+{
+    return vllm_version(p) <= 6 || vllm_version(p) == VLLM_V1;
+}
+
+/* Logs of one rank: 0.16 GiB (four of V0) and 0.13 on H100, 0.02 to 0.11 on smaller cards until
+ * 0.17; 0.24 to 0.26 from 0.18 on. Several ranks on H100 0.55 until 0.16, 2.06 and 2.07 with two,
+ * 2.13 to 2.17 with four in 0.19; 0.07 for stages of one rank each. Other cards 0.09 (four), 0.21
+ * (eight L40S) and 0.20 (sixteen RTX 3090) before 0.18; since then not seen: one rank's and NCCL's
+ * buffers (0.34 GiB with two, 0.38 with more, aiconfigurator). */
+static uint64_t added_outside(const oom_plan *p, const oom_device *d)
 {
     bool late = vllm_version(p) >= 18, large = vllm_large_device(d);
     uint32_t tp = p->options.tp;
-    uint64_t bytes = late ? 256 * MIB : 133 * MIB;
+    uint64_t one = late ? 256 * MIB : !large ? 64 * MIB
+                 : vllm_version(p) < VLLM_V1 ? 164 * MIB : 133 * MIB;
 
     if (tp > 1 && large)
-        bytes = !late ? 563 * MIB : tp == 2 ? 2120 * MIB : 2202 * MIB;
-    else if (tp > 1)
-        bytes = !late ? 205 * MIB : bytes + (tp == 2 ? 342 * MIB : 392 * MIB);
-    else if (p->options.pp > 1)
-        bytes = 72 * MIB;
-    if (l)
+        return !late ? 563 * MIB : tp == 2 ? 2120 * MIB : 2202 * MIB;
+    if (tp > 1)
+        return !late ? 205 * MIB : one + (tp == 2 ? 342 * MIB : 392 * MIB);
+    return p->options.pp > 1 ? 72 * MIB : one;
+}
+
+uint64_t vllm_non_torch(const oom_plan *p, const oom_device *d, const oom_listener *l)
+{
+    uint64_t context = d && counts_context(p) ? d->context_bytes : 0;
+    uint64_t bytes = context && p->options.tp == 1 ? 0 : added_outside(p, d);
+
+    if (l && context)
+        plan_tell(l, "overhead", OOM_FITTED, context, "the runtime's context",
+                  "counted until 0.6.4 and in 0.8; measured contexts by generation",
+                  "vLLM 0.%u, %s", vllm_version(p), d->name);
+    if (l && bytes)
         plan_tell(l, "overhead", OOM_FITTED, bytes, "memory taken outside torch",
                   "vLLM start-up logs by version and ranks; within 0.1 GiB, fewer logs off H100",
-                  "vLLM 0.%u, tp %u", vllm_version(p), tp);
-    return bytes;
+                  "vLLM 0.%u, tp %u", vllm_version(p), p->options.tp);
+    return sat_add(context, bytes);
 }
 
 /* ---- CUDA graphs ----------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@ static uint64_t row_of(const oom_plan *p, const plan_kind *k)
         return indexer_row(k->k_width);
     if (k->kind == OOM_CACHE_MLA && fp8 && has_kind(p, OOM_CACHE_INDEXER))
         return sparse_fp8_row(p, k);
-    if (k->kind == OOM_CACHE_MLA && vllm_version(p) < 8)    /* 576 became 640 (a log of V2-Lite) */
+    if (k->kind == OOM_CACHE_MLA && vllm_version(p) < VLLM_V1)  /* 576 became 640 (a log) */
         return k->k_row_bytes / k->k_width * pad_up(k->k_width, 128);
     return k->k_row_bytes + k->v_row_bytes;
 }
@@ -47,7 +47,7 @@ static bool grows(const vllm_own *own, const plan_kind *k)
     case OOM_CACHE_WINDOW: case OOM_CACHE_CHUNK:
         return !own->windows;
     case OOM_CACHE_CROSS:               /* V0 gave cross attention a cache of the text's length */
-        return own->version < 8;
+        return own->version < VLLM_V1;
     case OOM_CACHE_STATE:
         break;
     }

@@ -87,6 +87,59 @@ static void the_cache_was_copied_at_every_step_until_4_42(void **state)
     assert_true(x.activations >= x.kv);
 }
 
+static void what_the_prompt_returned_lived_through_the_first_copy(void **state)
+{
+    oom_options old = { .gpu_layers = -1, .version = 4038 };
+    uint64_t cache = UINT64_C(40) * 2 * 2560 * 2 * 30720;
+    oom_parts x = parts("qwen1.5-4b", &old, 1, 30720 + 2048, 30720);
+
+    (void)state;
+    /* The first token after 30,720 of Qwen1.5-4B: the old cache, the prompt's logits in fp32, one
+     * token's logits and hidden state; 2048 tokens of the full cache do not exist yet. */
+    assert_int_equal(x.activations, cache + UINT64_C(4) * 30720 * 151936 + 6 * 151936 + 2 * 2560
+                                    - cache / 30720 * 2048);
+    /* one token is the prompt's own work: nothing is copied */
+    x = parts("qwen1.5-4b", &old, 1, 30720 + 1, 30720);
+    assert_int_equal(x.activations, UINT64_C(6) * 30720 * 151936 + 2 * 30720 * 2560
+                                    - cache / 30720);
+}
+
+static uint64_t gptq_weights(uint32_t version)
+{
+    oom_options o = { .gpu_layers = -1, .version = version };
+    oom_model *m = scene_model(s, "qwen2.5-7b");
+    oom_plan *p = scene_plan(s, m, "gptq-4bit-128g", NULL, "transformers", &o);
+    oom_load load = { 1, 1, 0 };
+    oom_memory x;
+
+    assert_int_equal(oom_plan_memory(p, &load, &x, NULL, NULL), OOM_OK);
+    free(p);
+    oom_model_free(m);
+    return x.device.weights;
+}
+
+static void exllama_kept_a_matrix_at_16_bits(void **state)
+{
+    (void)state;
+    assert_int_equal(gptq_weights(4047) - gptq_weights(4048), UINT64_C(18944) * 3584 * 2);
+}
+
+static void logits_come_back_to_the_first_device(void **state)
+{
+    oom_options o = { .gpu_layers = -1, .pp = 2, .outputs = OOM_OUTPUTS_ALL };
+    oom_model *m = scene_model(s, "llama-3.1-8b");
+    oom_plan *p = scene_plan(s, m, "bf16", NULL, "transformers", &o);
+    oom_load load = { 1, 4096, 4096 };
+    oom_parts x;
+    uint64_t available;
+
+    (void)state;
+    assert_int_equal(oom_plan_rank(p, &load, 0, &x, &available, NULL), OOM_OK);
+    assert_int_equal(x.activations, UINT64_C(4) * 4096 * 128256);
+    free(p);
+    oom_model_free(m);
+}
+
 static void windows_were_kept_whole_before_4_56(void **state)
 {
     oom_options old = { .gpu_layers = -1, .version = 4046 };
@@ -106,6 +159,9 @@ int main(void)
         cmocka_unit_test(eager_attention_grows_with_the_square),
         cmocka_unit_test(a_long_answer_outgrows_the_prompt_s_peak),
         cmocka_unit_test(the_cache_was_copied_at_every_step_until_4_42),
+        cmocka_unit_test(what_the_prompt_returned_lived_through_the_first_copy),
+        cmocka_unit_test(exllama_kept_a_matrix_at_16_bits),
+        cmocka_unit_test(logits_come_back_to_the_first_device),
         cmocka_unit_test(windows_were_kept_whole_before_4_56),
     };
 

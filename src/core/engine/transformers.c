@@ -16,8 +16,14 @@
 #define WINDOWS_CUT 4056
 
 /* Until then every step copied the whole cache: the old keys and values live until the new ones are
- * all made (tuples of torch.cat; then DynamicCache.from_legacy_cache around each forward). */
+ * all made (tuples of torch.cat; then DynamicCache.from_legacy_cache around each forward), and with
+ * them what the step before returned, its logits (generation/utils.py: `outputs`). */
 #define CACHE_KEPT 4042
+
+/* Until then AutoGPTQ ran 4-bit matrices, with ExLlama's kernels (GPTQConfig: exllama_config,
+ * version 1), which turn one back to 16 bits in a buffer that stays (auto_gptq/modeling/_utils.py:
+ * autogptq_post_init, max_dq_buffer_size); then GPTQModel took over, whose kernels do without. */
+#define EXLLAMA 4048
 
 static bool older(const oom_plan *p, uint32_t version)
 {
@@ -109,6 +115,27 @@ static uint64_t rotary_tables(const oom_plan *p, uint32_t layers, const oom_list
     return bytes;
 }
 
+static uint64_t widest(const oom_plan *p)
+{
+    const oom_shape *s = &p->model->shape;
+
+    return max_u64(max_u64(s->intermediate_size, s->shared_width),
+                   max_u64(s->expert_width, (uint64_t)s->heads * s->head_dim));
+}
+
+static uint64_t exllama_buffer(const oom_plan *p, const oom_listener *l)
+{
+    const oom_shape *s = &p->model->shape;
+    bool used = strncmp(p->precision.name, "gptq-4bit", 9) == 0 && older(p, EXLLAMA);
+    uint64_t bytes = used ? sat_mul(sat_mul(widest(p), s->hidden_size), 2) : 0;
+
+    if (l && used)
+        plan_tell(l, "weights", OOM_RULE, bytes, "width x hidden x 2 bytes",
+                  "ExLlama's buffer for a matrix at 16 bits; AutoGPTQ: max_dq_buffer_size",
+                  "%llu x %llu x 2", (ull)widest(p), (ull)s->hidden_size);
+    return bytes;
+}
+
 /* ---- the steps ------------------------------------------------------------------------------- */
 
 /* What is alive beside weights and cache, of one step. */
@@ -124,6 +151,15 @@ static uint64_t unpacked_matrix(const oom_plan *p, uint64_t width)
     if (strncmp(p->precision.name, "nf4", 3) != 0)
         return 0;
     return sat_mul(sat_mul(width, p->model->shape.hidden_size), p->element_bytes);
+}
+
+/* What a step returns and generate() holds until the next one has returned: logits in fp32, on the
+ * device where the prompt was (accelerate: AlignDevicesHook, io_same_device). */
+static uint64_t returned(const oom_plan *p, const plan_class *c, uint64_t rows)
+{
+    const oom_shape *s = &p->model->shape;
+
+    return c->stage == 0 && !s->encoder_only ? sat_mul(sat_mul(rows, s->vocab_size), 4) : 0;
 }
 
 /* Width a token passes at a time: experts are run one after the other, each on its share of the
@@ -150,6 +186,8 @@ static step step_of(const oom_plan *p, const oom_load *load, const plan_class *c
     if (last)                           /* the last hidden states, and logits in both widths */
         x.logits = sat_add(sat_mul(sat_mul(tokens, d), e),
                            sat_mul(sat_mul(rows, s->vocab_size), e == 4 ? 4 : e + 4));
+    else
+        x.logits = returned(p, c, rows);
     x.matrix = tokens > batch ? unpacked_matrix(p, f) : 0;
     return x;
 }
@@ -157,6 +195,22 @@ static step step_of(const oom_plan *p, const oom_load *load, const plan_class *c
 static uint64_t peak_of(const step *x)
 {
     return max_u64(sat_add(sat_add(x->layer, x->matrix), x->scores), x->logits);
+}
+
+/* The peak of the steps after the prompt, above weights and a cache of all tokens: the last step's,
+ * or, while caches were copied, the first one's, when what the prompt's step returned still lives.
+ * `growth`: what the cache gains after the prompt, whose own step makes the first token. */
+static uint64_t answering(const oom_plan *p, const plan_class *c, const oom_load *load,
+                          const step *each, uint64_t rows, uint64_t cache, uint64_t growth)
+{
+    uint64_t peak = peak_of(each), first;
+
+    if (!older(p, CACHE_KEPT) || load->seq <= load->prompt + 1)
+        return peak;
+    first = sat_add(sat_add(cache - growth, returned(p, c, rows)), peak);
+    if (first != SAT_TOOLARGE)
+        first = first > growth ? first - growth : 0;
+    return max_u64(sat_add(cache, peak), first);
 }
 
 static void transformers_parts(const oom_plan *p, const oom_load *load, const plan_class *c,
@@ -170,17 +224,16 @@ static void transformers_parts(const oom_plan *p, const oom_load *load, const pl
     step first = step_of(p, &filled, c, tokens, batch, all ? tokens : batch);
     step each = step_of(p, load, c, batch, batch, batch);
     uint64_t context = p->has_device ? p->where.group[c->group].device.context_bytes : 0;
-    uint64_t prefill = peak_of(&first), decode = peak_of(&each);
+    uint64_t prefill = peak_of(&first), decode;
 
-    out->weights = rotary_tables(p, p->stages[c->stage].n_layers, l);
+    out->weights = sat_add(rotary_tables(p, p->stages[c->stage].n_layers, l), exllama_buffer(p, l));
     one_sequence(p, load, c, &out->kv, &out->state);
     out->kv = sat_mul(out->kv, batch);
     out->state = sat_mul(out->state, batch);
     one_sequence(p, &filled, c, &early, &ignored);
     early = sat_mul(early, batch);
     growth = out->kv - early;           /* what the cache still gains after the prompt */
-    if (older(p, CACHE_KEPT) && load->seq > load->prompt)
-        decode = sat_add(decode, out->kv);
+    decode = answering(p, c, load, &each, first.rows, out->kv, growth);
     out->activations = max_u64(prefill > growth && prefill != SAT_TOOLARGE ? prefill - growth
                                : prefill == SAT_TOOLARGE ? prefill : 0, decode);
     out->overhead = context;
@@ -199,8 +252,9 @@ static void transformers_parts(const oom_plan *p, const oom_load *load, const pl
                   (ull)p->model->shape.vocab_size, (ull)first.scores, (ull)growth);
     else
         plan_tell(l, "activations", OOM_FITTED, out->activations,
-                  older(p, CACHE_KEPT) && load->seq > load->prompt
-                  ? "one token of each sequence, while the old cache lives beside the new"
+                  older(p, CACHE_KEPT) && load->seq > load->prompt + 1
+                  ? "one token of each sequence, while the old cache lives beside the new, at "
+                    "first with the prompt's logits"
                   : "one token of each sequence through a layer, or its logits",
                   "allocated memory; the end of a long answer after a short prompt",
                   "%llu sequences, width %llu, vocabulary %llu", (ull)batch, (ull)each.width,

@@ -67,7 +67,7 @@ uint64_t vllm_tower_peak(const oom_plan *p, uint64_t images, const oom_listener 
     all = sat_add(all, sat_mul(2 * t.kept + 5, stream));
     if (l)
         plan_tell(l, "activations", OOM_RULE, all, "images x (8 x pixels + bytes x (patches x "
-                  "width + rows x rows + rows x ((2 x kept layers + 5) x width + 2 x inner width)))",
+                  "width + rows x rows + rows x ((2 x kept layers + 5) x width + 2 x inner)))",
                   "V0 profiles an image for each sequence: enc_dec_model_runner.py, mllama.py",
                   "%llu images of %llu pixels, %llu patches, %llu rows, width %llu, inner %llu, "
                   "%llu layers kept",

@@ -426,6 +426,7 @@ oom_status gguf_view(oom_model *m, const oom_model **out, oom_error *err)
     v.to->tensors = NULL;
     v.to->n_tensors = v.to->cap_tensors = 0;
     v.to->is_gguf = true;
+    v.to->from_file = m->from_file && as_it_is;
     if (as_it_is)
         copy(&v);
     else

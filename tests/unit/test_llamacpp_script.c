@@ -63,14 +63,15 @@ static oom_options any_options(void)
 /* Mostly what people ask for, sometimes anything. */
 static lc_context any_context(const lc_own *o)
 {
-    uint64_t n = any(3) ? 1 + any(8) : 1 + any(LC_MAX_SEQUENCES), cells = 1 + any(64);
+    uint64_t n = any(3) ? 1 + any(8) : 1 + any(LC_MAX_SEQUENCES), seq = 256 * (1 + any(64));
 
-    switch (any(4)) {
-    case 0: cells = 1 + any(512); break;
-    case 1: cells = 1 + any((uint64_t)1 << (4 + any(28))); break;
+    switch (any(5)) {
+    case 0: seq = 1 + any(512); break;  /* shorter than a step */
+    case 1: seq = 256 * (1 + any(512)); break;
+    case 2: seq = 256 * (1 + any((uint64_t)1 << (4 + any(28)))); break;
     default: break;
     }
-    return lc_context_of(o, n, cells * LC_PAD_CELLS);
+    return lc_context_of(o, n, seq);
 }
 
 static unsigned compare(const oom_plan *p, unsigned points)

@@ -17,7 +17,7 @@ static lc_context context(const oom_plan *p, const oom_load *load)
     const lc_own *o = lc_of(p);
     uint64_t sequences = max_u64(plan_batch(p, load), 1);
 
-    return lc_context_of(o, sequences, lc_cells(o, sequences, max_u64(load->seq, 1)));
+    return lc_context_of(o, sequences, max_u64(load->seq, 1));
 }
 
 /* Caches in one buffer: K, V and states, each tensor aligned. */

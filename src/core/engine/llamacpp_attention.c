@@ -41,6 +41,8 @@ static bool rotates(const pen *b)
     return !(b->quirks & ROPE_3_OF_4) || (b->layer + 1) % 4 != 0;
 }
 
+enum { GGML_F32 = 0, GGML_F16 = 1 };
+
 static bool quantised(const oom_format *f) { return f->block > 1; }
 
 /* A quantised cache is turned by a Hadamard matrix where the head divides by 64: the largest
@@ -85,23 +87,27 @@ static lc_t turn(const pen *b, lc_t matrix, lc_t x, bool contiguous)
     return lc_view(b->g, matmul(b, matrix, y), ne);
 }
 
-/* Rows of one layer's cache on all streams. */
-static uint64_t cache_bytes(const oom_format *f, uint64_t width, uint64_t rows)
+/* Rows of one layer's cache on all streams, read head by head; a copy of them on a device is
+ * padded as a tensor whose rows are heads. */
+static uint64_t cache_bytes(const lc_step *s, const oom_format *f, uint64_t head, uint64_t heads,
+                            uint64_t rows)
 {
-    return sat_mul(sat_mul(width / f->block, f->block_bytes), rows);
+    uint64_t bytes = sat_mul(sat_mul(head * heads / f->block, f->block_bytes), rows);
+
+    return s->pads ? sat_add(bytes, lc_row_tail(f, head)) : bytes;
 }
 
-/* Flash attention converts a cache that is not fp16: room for one layer's K and V beside the
+/* Flash attention converts a cache that is not fp16: room for one layer's K or V beside the
  * result (CUDA back end: ggml_cuda_flash_attn_ext_get_alloc_size). */
-static uint64_t conversion(const lc_step *s, uint64_t k, uint64_t v)
+static uint64_t conversion(const oom_format *f, uint64_t elements)
 {
-    uint64_t bytes = 0;
+    return f->ggml_id == GGML_F16 || f->ggml_id == GGML_F32 ? 0 : sat_mul(2, elements);
+}
 
-    if (s->kv_k->block_bytes != 2 || s->kv_k->block != 1 || s->kv_k->ggml_id != 1)
-        bytes = sat_add(bytes, sat_mul(2, k));
-    if (s->kv_v->block_bytes != 2 || s->kv_v->block != 1 || s->kv_v->ggml_id != 1)
-        bytes = sat_add(bytes, sat_mul(2, v));
-    return bytes;
+/* One in fp32 is cast by an operation of its own. */
+static lc_t cast_fp32(const pen *b, const oom_format *f, lc_t x)
+{
+    return f->ggml_id == GGML_F32 ? lc_result(b->g, LC_OP, LC_F16, shape(b, x), &x, 1) : x;
 }
 
 static lc_t kv_cache(const pen *b)
@@ -124,14 +130,18 @@ static lc_t attend(pen *b, lc_t q, lc_t k_cache, lc_t v_cache, const head_shape 
     q = lc_view(b->g, lc_view(b->g, q, lc_ne(h->k_dim, h->heads, t, s->streams)),
                 lc_ne(h->k_dim, t, h->heads, s->streams));
     k = lc_view_bytes(b->g, k_cache, lc_ne(h->k_dim, cells, h->kv_heads, s->streams),
-                      cache_bytes(s->kv_k, k_width, rows));
+                      cache_bytes(s, s->kv_k, h->k_dim, h->kv_heads, rows));
     v = lc_view_bytes(b->g, v_cache, lc_ne(h->v_dim, cells, h->kv_heads, s->streams),
-                      cache_bytes(up == LC_NONE ? s->kv_v : s->kv_k, v_width, rows));
+                      cache_bytes(s, up == LC_NONE ? s->kv_v : s->kv_k, h->v_dim, h->kv_heads, rows));
     if (s->flash) {
+        uint64_t scratch = conversion(s->kv_k, sat_mul(k_width, rows));
+
+        if (up == LC_NONE)              /* else V is a part of K */
+            scratch = sat_add(scratch, conversion(s->kv_v, sat_mul(v_width, rows)));
+        k = cast_fp32(b, s->kv_k, k);
+        v = cast_fp32(b, up == LC_NONE ? s->kv_v : s->kv_k, v);
         cur = OP(b, LC_FLASH, lc_ne(h->v_dim, h->heads, t, s->streams), q, k, v, in->mask, sinks);
-        lc_scratch(
-            b->g, cur,
-            conversion(s, sat_mul(k_width, rows), up == LC_NONE ? sat_mul(v_width, rows) : 0));
+        lc_scratch(b->g, cur, scratch);
         if (up != LC_NONE) {
             cur = lc_view(b->g, cur, lc_ne(h->v_dim, t, h->heads, s->streams));
             cur = matmul(b, up, cur);

@@ -225,7 +225,7 @@ static oom_status know_graph(oom_plan *p, oom_error *err)
     oom_status st = OOM_OK;
 
     o->offloads = o->op_offload && any_host_weights(p);
-    o->copies = p->inventory == o->view && any_host_weights(p);
+    o->copies = any_host_weights(p);
     if (o->copies) {
         arena = oom_arena_new(oom_arena_alloc(p->model->arena), err);
         st = arena ? weigh(p, arena, &bytes, err) : OOM_NOMEM;
@@ -257,7 +257,7 @@ static lc_step step_of(const oom_plan *p, const lc_context *c)
     return (lc_step){ .tokens = c->tokens, .outputs = c->outputs, .sequences = c->sequences,
                       .streams = c->streams, .cells = c->cells,
                       .window_cells = lc_window_cells(o, c, o->window), .flash = o->flash,
-                      .kv_k = p->options.kv_k, .kv_v = p->options.kv_v };
+                      .pads = o->pads, .kv_k = p->options.kv_k, .kv_v = p->options.kv_v };
 }
 
 /* A graph to write into, and what is written from. */
@@ -408,7 +408,7 @@ static const lc_script *script_for(const oom_plan *p, const lc_context *c)
 /* Contexts in which windows are either as long as the context or shorter. */
 static void bound(const lc_own *o, const lc_context *c, lc_line *x)
 {
-    lc_context most = { .cells = UINT64_MAX, .sequences = c->sequences };
+    lc_context most = { .cells = UINT64_MAX, .sequences = c->sequences, .step = c->step };
     uint64_t full = lc_window_cells(o, &most, o->window) / LC_PAD_CELLS;
 
     x->first = 1;
@@ -487,7 +487,7 @@ static uint32_t uses_of(const oom_plan *p, const lc_context *c)
 /* Steps of the same key have the same sizes in every context. */
 static uint64_t line_key(const lc_own *o, const lc_context *c, uint32_t uses)
 {
-    uint64_t key = mix(mix(script_key(o, c), c->tokens), c->outputs);
+    uint64_t key = mix(mix(mix(script_key(o, c), c->tokens), c->outputs), c->step);
     bool differs = uses & (1u << LC_SEQUENCES | 1u << LC_TOKENS_EACH)
                 || (o->unified ? o->window > 0 : uses & ROWS);
 

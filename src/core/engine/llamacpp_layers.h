@@ -15,6 +15,14 @@ typedef struct {
     int8_t head_home;
 } lc_model;
 
+/* ggml-cuda.cu: quantised rows are read in steps of 512 elements; bytes that a row of n lacks. */
+#define LC_ROW_PADDING 512
+static inline uint64_t lc_row_tail(const oom_format *f, uint64_t n)
+{
+    n %= LC_ROW_PADDING;
+    return f->block > 1 && n ? div_up(LC_ROW_PADDING - n, f->block) * f->block_bytes : 0;
+}
+
 /* A layer of the graph: its number and its tensors in the inventory. */
 typedef struct { uint32_t layer, first, n; } lc_block;
 
@@ -26,6 +34,7 @@ typedef struct {
     uint64_t streams;                   /* 1: unified cache */
     uint64_t cells, window_cells;       /* of one stream, full and windowed layers */
     bool flash;
+    bool pads;                          /* devices pad quantised rows (CUDA) */
     const oom_format *kv_k, *kv_v;
 } lc_step;
 

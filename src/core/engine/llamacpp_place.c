@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#define MATRIX_ROW_PADDING 512  /* ggml-cuda.cu: quantised rows are read in steps of 512 elements */
 #define DEVICE_ALIGN 128
 #define HOST_ALIGN 32
 
@@ -45,11 +44,7 @@ int8_t lc_home_of_tensor(const oom_plan *p, const oom_tensor *t)
 
 uint64_t lc_device_bytes(const lc_own *o, const oom_tensor *t, const oom_format *f, uint64_t bytes)
 {
-    uint64_t row = tensor_row(t) % MATRIX_ROW_PADDING;
-
-    if (!o->pads || !f || f->block <= 1 || row == 0)
-        return bytes;
-    return sat_add(bytes, div_up(MATRIX_ROW_PADDING - row, f->block) * f->block_bytes);
+    return o->pads && f ? sat_add(bytes, lc_row_tail(f, tensor_row(t))) : bytes;
 }
 
 static uint32_t given_shares(const oom_options *o)
@@ -112,6 +107,11 @@ static oom_status refuse(const oom_plan *p, oom_error *err)
     if (o->attention == OOM_ATTENTION_EAGER && o->kv_v->block > 1)
         return oom_fail(err, OOM_BADVALUE, "llama.cpp needs flash attention for a %s V cache",
                         o->kv_v->name);
+    for (size_t i = 0; i < p->model->n_caches && o->kv_k != o->kv_v; i++)
+        if (p->model->caches[i].kind == OOM_CACHE_MLA)
+            return oom_fail(err, OOM_BADVALUE, "%s caches one row for keys and values: llama.cpp "
+                            "takes one type for both, not %s and %s", p->model->id,
+                            o->kv_k->name, o->kv_v->name);
     if (p->model->shape.encoder_only || p->model->shape.encoder_decoder)
         return oom_fail(err, OOM_NOTFOUND,
                         "%s: llama.cpp's buffers for encoders are not known here", p->model->id);
@@ -215,12 +215,6 @@ static uint64_t row_bytes(const oom_format *f, uint64_t n)
     return sat_mul(div_up(n, f->block), f->block_bytes);
 }
 
-static uint64_t row_tail(const lc_own *o, const oom_format *f, uint64_t n)
-{
-    n %= MATRIX_ROW_PADDING;
-    return o->pads && f->block > 1 && n ? row_bytes(f, MATRIX_ROW_PADDING - n) : 0;
-}
-
 oom_status lc_gather_kinds(oom_plan *p, const oom_model *view, oom_error *err)
 {
     lc_own *o = lc_own_of(p);
@@ -244,8 +238,8 @@ oom_status lc_gather_kinds(oom_plan *p, const oom_model *view, oom_error *err)
         } else {
             x.k_row = row_bytes(k, c->k_width);
             x.v_row = row_bytes(v, v_width);
-            x.k_tail = row_tail(o, k, c->k_width);
-            x.v_tail = v_width ? row_tail(o, v, v_width) : 0;
+            x.k_tail = o->pads ? lc_row_tail(k, c->k_width) : 0;
+            x.v_tail = o->pads ? lc_row_tail(v, v_width) : 0;
         }
         for (j = 0; j < o->n_kinds; j++)
             if (memcmp(&o->kinds[j], &x, offsetof(lc_kind, layers)) == 0)
@@ -263,7 +257,7 @@ oom_status lc_gather_kinds(oom_plan *p, const oom_model *view, oom_error *err)
 /* ---- contexts -------------------------------------------------------------------------------- */
 
 /* Cells of one stream: each sequence's own, or one pool for all. */
-uint64_t lc_cells(const lc_own *o, uint64_t sequences, uint64_t seq)
+static uint64_t cells_of(const lc_own *o, uint64_t sequences, uint64_t seq)
 {
     uint64_t n_ctx = pad_up(sat_mul(sequences, seq), LC_PAD_CELLS);
 
@@ -272,21 +266,21 @@ uint64_t lc_cells(const lc_own *o, uint64_t sequences, uint64_t seq)
     return pad_up(n_ctx / sequences, LC_PAD_CELLS);
 }
 
-lc_context lc_context_of(const lc_own *o, uint64_t sequences, uint64_t cells)
+lc_context lc_context_of(const lc_own *o, uint64_t sequences, uint64_t seq)
 {
-    lc_context c
-        = { .sequences = sequences, .streams = o->unified ? 1 : sequences, .cells = cells };
+    lc_context c = { .sequences = sequences, .streams = o->unified ? 1 : sequences,
+                     .cells = cells_of(o, sequences, seq) };
 
-    c.n_ctx = sat_mul(cells, c.streams);
-    c.tokens = min_u64(o->step, c.n_ctx);
-    c.outputs = o->all_outputs ? min_u64(c.tokens, o->batch) : min_u64(c.tokens, sequences);
-    c.tokens = pad_up(c.tokens, sequences);
+    /* no batch is larger than the context that was asked for, before it is rounded up */
+    c.step = min_u64(o->step, sat_mul(sequences, seq));
+    c.outputs = o->all_outputs ? c.step : min_u64(c.step, sequences);
+    c.tokens = pad_up(c.step, sequences);
     return c;
 }
 
 uint64_t lc_window_cells(const lc_own *o, const lc_context *c, uint64_t window)
 {
-    uint64_t n = sat_add(sat_mul(window, o->unified ? c->sequences : 1), o->step);
+    uint64_t n = sat_add(sat_mul(window, o->unified ? c->sequences : 1), c->step);
 
     return o->swa_full ? c->cells : pad_up(min_u64(c->cells, n), LC_PAD_CELLS);
 }

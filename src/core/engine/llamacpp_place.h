@@ -55,10 +55,10 @@ uint64_t lc_device_bytes(const lc_own *o, const oom_tensor *t, const oom_format 
 oom_status lc_place(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err);
 oom_status lc_gather_kinds(oom_plan *p, const oom_model *view, oom_error *err);
 
-/* The context as the engine rounds it, for `sequences` of `seq` tokens. */
-typedef struct { uint64_t sequences, streams, cells, n_ctx, tokens, outputs; } lc_context;
-lc_context lc_context_of(const lc_own *o, uint64_t sequences, uint64_t cells);
-uint64_t lc_cells(const lc_own *o, uint64_t sequences, uint64_t seq);
+/* The context as the engine rounds it, for `sequences` of `seq` tokens: cells of each stream;
+ * n_ubatch as it limits it (step), and the tokens and rows of logits of the largest step. */
+typedef struct { uint64_t sequences, streams, cells, step, tokens, outputs; } lc_context;
+lc_context lc_context_of(const lc_own *o, uint64_t sequences, uint64_t seq);
 uint64_t lc_window_cells(const lc_own *o, const lc_context *c, uint64_t window);
 
 /* llamacpp_compute.c: the compute buffer of one device, or of main memory, at one point. */

@@ -706,6 +706,11 @@ static void the_stored_precision_has_the_name_people_give_it(void **state)
                   "\"group_size\": 128}", "awq");
     assert_stored("\"quantization_config\": {\"quant_method\": \"gptq\", \"bits\": 4, "
                   "\"group_size\": 128}", "gptq-4bit-128g");
+    assert_stored("\"quantization_config\": {\"quant_method\": \"auto-round\", \"bits\": 4, "
+                  "\"group_size\": 128, \"packing_format\": \"auto_round:auto_gptq\"}",
+                  "gptq-4bit-128g");
+    assert_stored("\"torch_dtype\": \"bfloat16\", "
+                  "\"quantization_config\": {\"quant_method\": \"aqlm\"}", "none");
     assert_stored("\"quantization_config\": {\"quant_method\": \"bitsandbytes\", "
                   "\"load_in_4bit\": true, \"bnb_4bit_use_double_quant\": true}", "nf4-dq");
     assert_stored("\"quantization\": {\"group_size\": 64, \"bits\": 4}", "mlx-4bit-64g");

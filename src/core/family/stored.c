@@ -74,7 +74,9 @@ static const char *quantised(build *b, const char *experts)
         return "fp8-channel";
     if (is(method, "mxfp4") || is(method, "awq"))
         return method[0] == 'm' ? "mxfp4" : "awq";
-    if (is(method, "gptq"))
+    if (is(method, "auto-round") && strstr(word(b, "packing_format", ""), "awq"))
+        return "awq";
+    if (is(method, "gptq") || is(method, "auto-round"))
         return grouped(b, "gptq", width, group);
     if (is(method, "bitsandbytes") && flag(b, "load_in_8bit|_load_in_8bit", false))
         return "bnb-int8";
@@ -110,10 +112,12 @@ const char *stored_precision(build *b)
     experts = word(b, "expert_dtype|text_config.expert_dtype", "");
     if (q && q->kind == OOM_MAP) {
         b->cfg = q;
+        const char *method = word(b, "quant_method", "");
+
         found = quantised(b, experts);
         b->cfg = b->whole;
-        if (found || b->status != OOM_OK)
-            return found;
+        if (found || *method || b->status != OOM_OK)
+            return found;                   /* NULL: a method that is not known here */
     }
     if (strncmp(type, "torch.", 6) == 0)
         type += 6;

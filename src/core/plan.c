@@ -266,8 +266,8 @@ oom_status oom_plan_make_noting(oom_plan *p, oom_notes *notes, oom_model *m,
                         "hidden_size and num_hidden_layers, too", m->id);
     if (!p->options.chunk)
         p->options.chunk = engine->chunk;
-    if (p->options.utilization <= 0)
-        p->options.utilization = engine->utilization;
+    if (p->options.utilization <= 0 && engine->utilization)
+        p->options.utilization = engine->utilization(options->version);
     p->element_bytes = runs_in_fp32(p) ? 4 : 2;
     automatic = oom_format_find(p->element_bytes == 4 && !engine->ggml_files ? "fp32" : "fp16");
     p->options.kv_k = p->options.kv_k ? p->options.kv_k : automatic;

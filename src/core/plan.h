@@ -59,7 +59,7 @@ struct oom_engine {
     bool splits_layers;                 /* n devices mean pp = n; otherwise tp = n */
     bool whole_device;                  /* available = all the driver reports (ideal) */
     uint64_t chunk;                     /* default tokens per step; 0: no chunking */
-    double utilization;                 /* default share of the device */
+    double (*utilization)(uint32_t version);    /* usual share of the device; NULL: all of it */
     uint64_t max_sequences;             /* that it serves at once; 0: any number */
     bool takes_notes;                   /* works out what plans had better share */
     bool ggml_files;                    /* fp16, bf16, fp32 mean llama.cpp's files */

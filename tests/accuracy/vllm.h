@@ -220,7 +220,7 @@ static inline void compare_pool(scene *s, report *r, const cJSON *row, const cha
         return;
     }
     compare_parts(r, row, id, &first, known);
-    share = o.utilization > 0 ? o.utilization : 0.9;
+    share = o.utilization = o.utilization > 0 ? o.utilization : 0.9;
     /* everything predicted, the device's memory too where its name is known; where the log has
      * the share and, which V0's peak depends on, the length */
     if (kv > 0 && total >= 0 && known && row_number(row, "gpu_memory_utilization") > 0

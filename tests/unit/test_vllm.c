@@ -123,6 +123,19 @@ static void v0_cuts_prompts_of_long_models(void **state)
                      UINT64_C(2) * 32768 * (3 * 18944 + 4 * 3584) + (32 << 20));
 }
 
+static void the_usual_share_is_larger_since_graphs_come_out_of_it(void **state)
+{
+    oom_options before = { .gpu_layers = -1, .version = 20 };
+    oom_options since = { .gpu_layers = -1, .version = 25 };
+    double usable = 79.11 * (1 << 30);
+
+    (void)state;
+    assert_true(fabs((double)capacity("llama-3.1-8b", "bf16", "h100-sxm", &before, 8192).available
+                     - 0.90 * usable) < 2);
+    assert_true(fabs((double)capacity("llama-3.1-8b", "bf16", "h100-sxm", &since, 8192).available
+                     - 0.92 * usable) < 2);
+}
+
 static void scratch_of_the_matrix_library_is_the_devices_own(void **state)
 {
     (void)state;
@@ -207,9 +220,9 @@ static void as_many_requests_fit_as_the_pool_holds(void **state)
 
 static void graphs_come_out_of_the_budget_since_0_20(void **state)
 {
-    oom_options before = { .gpu_layers = -1, .version = 19 };
-    oom_options since = { .gpu_layers = -1, .version = 21 };
-    oom_options eager = { .gpu_layers = -1, .version = 21, .eager = OOM_YES };
+    oom_options before = { .gpu_layers = -1, .version = 19, .utilization = 0.9 };
+    oom_options since = { .gpu_layers = -1, .version = 21, .utilization = 0.9 };
+    oom_options eager = { .gpu_layers = -1, .version = 21, .utilization = 0.9, .eager = OOM_YES };
     uint64_t with = capacity("llama-3.1-8b", "bf16", "h100-sxm", &since, 8192).kv_bytes;
     uint64_t without = capacity("llama-3.1-8b", "bf16", "h100-sxm", &before, 8192).kv_bytes;
 
@@ -244,6 +257,7 @@ int main(void)
         cmocka_unit_test(latents_lie_on_every_rank),
         cmocka_unit_test(v0_profiles_an_image_for_every_sequence),
         cmocka_unit_test(v0_cuts_prompts_of_long_models),
+        cmocka_unit_test(the_usual_share_is_larger_since_graphs_come_out_of_it),
         cmocka_unit_test(scratch_of_the_matrix_library_is_the_devices_own),
         cmocka_unit_test(what_it_does_not_run_on_is_said),
         cmocka_unit_test(experts_that_do_not_divide_lie_one_more_on_some_ranks),

@@ -62,6 +62,8 @@ uint64_t vllm_library_bytes(const oom_device *d)
 
     if (d && strcasecmp(d->vendor, "AMD") == 0)
         return strncasecmp(d->id, "mi3", 3) == 0 ? 128 * MIB : 32 * MIB;
+    if (d && (d->kind == OOM_DEVICE_CPU || d->kind == OOM_DEVICE_ACCELERATOR))
+        return 0;
     if (d && d->capability)
         return d->capability >= 90 ? 32 * MIB : small;
     return vllm_large_device(d) ? 32 * MIB : small;
@@ -194,9 +196,10 @@ uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const oom_load
             vllm_tower_peak(p, s.seqs, l);
         else
             layer_step(p, &s, experts - kept, l);
-        plan_tell(l, "activations", OOM_RULE, library, "scratch of the matrix library",
-                  "torch: CublasHandlePool.cpp, by the device's generation", "%s",
-                  p->has_device ? vllm_device(p, c)->name : "no device");
+        if (library)
+            plan_tell(l, "activations", OOM_RULE, library, "scratch of the matrix library",
+                      "torch: CublasHandlePool.cpp, by the device's generation", "%s",
+                      p->has_device ? vllm_device(p, c)->name : "no device");
         if (kept)
             plan_tell(l, "activations", OOM_RULE, kept, "step tokens x experts used x bytes x "
                       "(max(width, hidden) + max(2 x width, hidden))",
@@ -284,7 +287,9 @@ uint64_t vllm_graphs(const oom_plan *p, const oom_device *d, const oom_listener 
 {
     uint64_t seqs = vllm_max_seqs(p, d);
     uint64_t n = sizes(min_u64(2 * seqs, 512)) + sizes(min_u64(seqs, 512));
-    uint64_t bytes = p->options.eager == OOM_YES ? 0 : 200 * MIB + n * (9 * MIB / 2);
+    bool none = p->options.eager == OOM_YES || (d && d->kind == OOM_DEVICE_CPU)
+             || (d && d->kind == OOM_DEVICE_ACCELERATOR);
+    uint64_t bytes = none ? 0 : 200 * MIB + n * (9 * MIB / 2);
     bool inside = vllm_graphs_in_budget(p);
 
     if (l)

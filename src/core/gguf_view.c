@@ -75,7 +75,7 @@ static void split_qkv(view *v, const oom_tensor *t)
     static const char *const apart[] = { "llama", "internlm2", "baichuan", "qwen2", NULL };
     const oom_shape *s = &v->from->shape;
     uint64_t q = (uint64_t)s->heads * s->head_dim, k = (uint64_t)s->kv_heads * s->head_dim;
-    uint64_t parts[3] = { q, k, (uint64_t)s->kv_heads * s->v_head_dim };
+    const uint64_t parts[3] = { q, k, (uint64_t)s->kv_heads * s->v_head_dim };
     oom_tensor part = *t;
 
     if (!arch_in(v, apart) || t->n_dims == 0 || t->dims[0] != parts[0] + parts[1] + parts[2]) {

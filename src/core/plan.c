@@ -440,10 +440,11 @@ uint32_t oom_plan_ranks(const oom_plan *p) { return p->n_ranks; }
 
 static const plan_class *class_of(const oom_plan *p, uint32_t rank)
 {
-    uint32_t stage = rank % (p->options.tp * p->options.pp) / p->options.tp, group = 0, end = 0;
+    uint32_t stage = rank % (p->options.tp * p->options.pp) / p->options.tp, group = 0;
 
     if (p->has_device)
-        for (end = p->where.group[0].count; rank >= end && group + 1 < p->where.n_groups;)
+        for (uint32_t end = p->where.group[0].count;
+             rank >= end && group + 1 < p->where.n_groups;)
             end += p->where.group[++group].count;
     for (uint32_t i = 0; i < p->n_classes; i++)
         if (p->classes[i].stage == stage && p->classes[i].group == group)

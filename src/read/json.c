@@ -221,7 +221,9 @@ static oom_status tree_of(parser *p, cJSON **tree)
 
     if (status != OOM_OK)
         return status;
-    if (found.odd && !(text = without_odd_numbers(p)))
+    if (found.odd)
+        text = without_odd_numbers(p);
+    if (!text)
         return OOM_NOMEM;
     under_way = p;
     ran_out = false;

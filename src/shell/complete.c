@@ -536,7 +536,7 @@ static void list(char **matches, int n, int widest)
             fprintf(rl_outstream, "%s%*s", name, widest + 2 - columns_of(name), "");
         }
     }
-    if (shown < n)
+    if (n - shown > 0)
         fprintf(rl_outstream, "%s %d more: type a few letters of the name\n",
                 term_utf8() ? "\u2026" : "...", n - shown);
     rl_forced_update_display();

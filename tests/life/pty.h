@@ -141,7 +141,7 @@ static inline int pty_status(pty *p, int ms)
         if (pty_now_ms() >= until)
             return -1;
         if (!pty_read(p, 2) && p->fd < 0)
-            usleep(1000);
+            poll(NULL, 0, 1);
     }
     while (pty_read(p, 0))
         continue;

@@ -36,7 +36,7 @@ enum { ROWS = 24, COLUMNS = 80, TERMINALS = 4, EXPECTED = 120, PATIENCE_MS = 800
 typedef struct {
     VTerm *vt;
     VTermScreen *screen;
-    int fd, columns, rows, status;
+    int fd, columns, rows;
     pid_t pid;
 } terminal;
 
@@ -161,7 +161,7 @@ static void start(char *line)
     static char *const base[] = { "TERM=xterm-256color", "INPUTRC=/dev/null", "LC_ALL=C.UTF-8",
                                  "PATH=/usr/local/bin:/usr/bin:/bin",
                                  NULL };
-    char *argv[32], *assignments[16];
+    char *argv[32], *assignments[16], *rest;
     int n_args = 0, n_assignments = 0;
     struct winsize size = { ROWS, COLUMNS, 0, 0 };
 
@@ -176,7 +176,8 @@ static void start(char *line)
     t->screen = vterm_obtain_screen(t->vt);
     vterm_screen_enable_altscreen(t->screen, 1);
     vterm_screen_reset(t->screen, 1);
-    for (char *word = strtok(line, " "); word && n_args < 31; word = strtok(NULL, " ")) {
+    for (char *word = strtok_r(line, " ", &rest); word && n_args < 31;
+         word = strtok_r(NULL, " ", &rest)) {
         if (n_args == 0 && strchr(word, '=') && n_assignments < 16)
             assignments[n_assignments++] = word;
         else

@@ -8,7 +8,7 @@ int nvmlShutdown(void);
 int nvmlDeviceGetCount_v2(unsigned *n);
 int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **handle);
 int nvmlDeviceGetName(void *handle, char *text, unsigned bytes);
-int nvmlDeviceGetMemoryInfo(void *handle, unsigned long long *memory);
+int nvmlDeviceGetMemoryInfo(const void *handle, unsigned long long *memory);
 int nvmlDeviceGetCudaComputeCapability(void *handle, int *major, int *minor);
 
 static int cards[3];
@@ -31,7 +31,7 @@ int nvmlDeviceGetName(void *handle, char *text, unsigned bytes)
 }
 
 /* struct nvmlMemory_st: total, free, used */
-int nvmlDeviceGetMemoryInfo(void *handle, unsigned long long *memory)
+int nvmlDeviceGetMemoryInfo(const void *handle, unsigned long long *memory)
 {
     memory[0] = 24564ull << 20;
     memory[1] = (handle == &cards[0] ? 24000ull : 20000ull) << 20;

@@ -25,10 +25,12 @@ static inline void put_bytes(gguf_writer *w, const void *p, size_t n)
     size_t *used = w->in_infos ? &w->n_infos : &w->n, *cap = w->in_infos ? &w->cap_infos : &w->cap;
 
     if (*used + n > *cap) {
-        *cap = (*used + n) * 2;
-        *to = realloc(*to, *cap);
-        if (!*to)
+        unsigned char *longer = realloc(*to, (*used + n) * 2);
+
+        if (!longer)
             abort();
+        *cap = (*used + n) * 2;
+        *to = longer;
     }
     if (n)
         memcpy(*to + *used, p, n);

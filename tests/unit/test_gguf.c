@@ -20,7 +20,7 @@
 
 enum { MOST_MODELS = 64 };
 
-static struct { char id[64]; oom_model *m; uint64_t bytes; } models[MOST_MODELS];
+static struct { char id[64]; oom_model *m; } models[MOST_MODELS];
 static size_t n_models;
 
 static char *slurp(const char *path, size_t *n)

@@ -267,7 +267,7 @@ static report *compare_all(const char *path)
     report *r = calloc(1, sizeof *r);
     oom_plan *p = malloc(oom_plan_bytes());
     oom_model *m = NULL;
-    record x = { 0 }, before = { 0 };
+    record x = { 0 }, before;
     char header[512], name[64] = "";
     row next;
     bool more;

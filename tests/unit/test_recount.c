@@ -123,6 +123,7 @@ static char *json_of(const shape *s)
     }
     MORE("}");
 #undef MORE
+    assert_true((size_t)n < sizeof text);
     return text;
 }
 
@@ -132,16 +133,15 @@ static uint64_t linear(uint64_t in, uint64_t out, bool bias) { return in * out +
 
 static uint64_t attention_of(const shape *s)
 {
-    uint64_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim, n = 0;
-    bool qkv_bias = s->attention_bias, o_bias = s->attention_bias;
+    uint64_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim, n;
+    bool qkv_bias = s->attention_bias, o_bias = qkv_bias;
 
     if (is_deepseek(s)) {
-        if (s->q_lora) {
-            n += linear(s->hidden, s->q_lora, s->attention_bias) + s->q_lora;
-            n += linear(s->q_lora, s->heads * (s->nope + s->rope), false);
-        } else {
-            n += linear(s->hidden, s->heads * (s->nope + s->rope), false);
-        }
+        if (s->q_lora)
+            n = linear(s->hidden, s->q_lora, s->attention_bias) + s->q_lora
+              + linear(s->q_lora, s->heads * (s->nope + s->rope), false);
+        else
+            n = linear(s->hidden, s->heads * (s->nope + s->rope), false);
         n += linear(s->hidden, s->kv_lora + s->rope, s->attention_bias) + s->kv_lora;
         n += linear(s->kv_lora, s->heads * (s->nope + s->v_dim), false);
         return n + linear(s->heads * s->v_dim, s->hidden, s->attention_bias);
@@ -150,7 +150,7 @@ static uint64_t attention_of(const shape *s)
         qkv_bias = true, o_bias = false;
     if (s->t == MIXTRAL)
         qkv_bias = o_bias = false;
-    n += linear(s->hidden, q, qkv_bias);
+    n = linear(s->hidden, q, qkv_bias);
     n += linear(s->hidden, kv, qkv_bias);
     n += linear(s->hidden, kv, qkv_bias);
     n += linear(q, s->hidden, o_bias);

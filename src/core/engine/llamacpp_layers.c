@@ -193,7 +193,7 @@ static routing route(pen *b, lc_t x, uint64_t used)
 /* scores: what the router sees, usually the same as what the experts see. */
 static lc_t mixture(pen *b, lc_t x, lc_t scores)
 {
-    uint64_t used = b->m->shape.experts_used, t = shape(b, x).n[1], e = shape(b, x).n[0];
+    uint64_t used = b->m->shape.experts_used, t = shape(b, x).n[1], e;
     lc_t cur, up, out, input = x, in3;
     routing r;
 

@@ -7,8 +7,6 @@
 
 typedef struct {
     uint64_t hidden, vocab, encoder_layers, decoder_layers;
-    norm_kind norm;
-    bool biased;
 } stacks;
 
 static void enter(build *b, const char *stack, uint64_t first)

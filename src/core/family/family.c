@@ -163,7 +163,7 @@ static void build_whole(build *b)
 
 oom_status oom_family_build(oom_model *m, const oom_value *config, oom_error *err)
 {
-    oom_error own;
+    oom_error own = { 0 };
     oom_param_counts counts;
     build b = { .m = m, .cfg = config, .whole = config, .err = err ? err : &own, .layer = -1 };
 

@@ -98,7 +98,7 @@ static inline double predict_run(oom_model *m, const char *precision, const char
 {
     oom_plan *p = malloc(oom_plan_bytes());
     oom_precision format;
-    oom_parts x;
+    oom_parts x = { 0 };
     uint64_t available;
     double sum = 0;
 

@@ -333,10 +333,10 @@ oom_status read_deployment(read_catalogue *c, const char *spec, oom_deployment *
         return oom_fail(err, OOM_BADVALUE,
                         "no device named; expected \"rtx-4090\", \"2x h100-sxm\" "
                         "or a size such as 24GiB");
-    if (strcmp(spec + strspn(spec, " \t"), "local") == 0) {
+    if (oom_text_same(spec, "local") || oom_text_same(spec, "cpu")) {
         status = read_catalogue_sealed(c)
-               ? oom_fail(err, OOM_IO, "local: no device is asked in the sandbox")
-               : read_local(c, &local_system, &d, err);
+               ? oom_fail(err, OOM_IO, "%s: no device is asked in the sandbox", quoted)
+               : read_local(c, &local_system, oom_text_same(spec, "local"), &d, err);
         return status == OOM_OK ? finish(c, &d, out, err) : status;
     }
     for (const char *s = spec, *plus;; s = plus + 1) {

@@ -285,16 +285,22 @@ static const read_preset *preset_of(read_catalogue *c, const local_device *d, oo
     return p ? p : read_device_preset(c, d->name, err);
 }
 
-oom_status read_local(read_catalogue *c, const local_places *where, oom_deployment *out,
-                      oom_error *err)
+static size_t from_gpus(const local_places *where, local_device *list, size_t room)
+{
+    size_t n = from_nvml(where->nvml, list, room);
+
+    if (n == 0)
+        n = from_smi(where->smi, list, room);
+    return n + from_drm(where->sys, list + n, room - n);
+}
+
+oom_status read_local(read_catalogue *c, const local_places *where, bool gpus,
+                      oom_deployment *out, oom_error *err)
 {
     local_device list[MOST];
     oom_deployment found = { 0 };
-    size_t n = from_nvml(where->nvml, list, MOST);
+    size_t n = gpus ? from_gpus(where, list, MOST) : 0;
 
-    if (n == 0)
-        n = from_smi(where->smi, list, MOST);
-    n += from_drm(where->sys, list + n, MOST - n);
     if (n == 0)
         n = from_sysctl(list);
     if (n == 0)

@@ -19,9 +19,9 @@ typedef struct {
 typedef struct { const char *nvml, *smi, *proc, *sys; } local_places;
 extern const local_places local_system;
 
-/* All of them: the GPUs, or the processor where there is none. */
-oom_status read_local(read_catalogue *c, const local_places *where, oom_deployment *out,
-                      oom_error *err);
+/* With `gpus` all of them, or the processor where there is none; otherwise the processor. */
+oom_status read_local(read_catalogue *c, const local_places *where, bool gpus,
+                      oom_deployment *out, oom_error *err);
 
 /* The parts that read text, apart for tests. Each appends to `list` and returns how many. */
 size_t local_from_smi(const char *text, local_device *list, size_t room);

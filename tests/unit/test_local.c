@@ -63,7 +63,7 @@ static oom_deployment look(const char *nvml, const char *smi)
     local_places where = places(nvml, smi);
     oom_error err = { OOM_OK, "" };
 
-    if (read_local(s->catalogue, &where, &d, &err) != OOM_OK)
+    if (read_local(s->catalogue, &where, true, &d, &err) != OOM_OK)
         fail_msg("%s", err.msg);
     return d;
 }
@@ -124,7 +124,7 @@ static void a_machine_without_a_gpu_is_its_memory(void **state)
     oom_error err = { OOM_OK, "" };
 
     (void)state;
-    assert_int_equal(read_local(s->catalogue, &where, &d, &err), OOM_NOTFOUND);
+    assert_int_equal(read_local(s->catalogue, &where, true, &d, &err), OOM_NOTFOUND);
     put("meminfo", "MemTotal:       16384 kB\nMemFree:  1 kB\nMemAvailable:   8192 kB\n");
     put("cpuinfo", "processor : 0\nmodel name\t: Some CPU @ 3 GHz\n");
     d = look("/nonexistent.so", "false");
@@ -132,6 +132,23 @@ static void a_machine_without_a_gpu_is_its_memory(void **state)
     assert_int_equal(d.group[0].device.memory_bytes, 16 * MIB);
     assert_int_equal(d.group[0].device.free_bytes, 8 * MIB);
     assert_string_equal(d.group[0].device.name, "Some CPU @ 3 GHz");
+}
+
+static void cpu_is_the_processor_beside_a_gpu_too(void **state)
+{
+    const char *build = getenv("BUILD");
+    char path[256];
+    oom_deployment d = { 0 };
+
+    (void)state;
+    put("meminfo", "MemTotal:       16384 kB\nMemFree:  1 kB\nMemAvailable:   8192 kB\n");
+    snprintf(path, sizeof path, "%s/fake_nvml.so", build && *build ? build : "build");
+    assert_int_equal(look(path, "false").group[0].device.kind, OOM_DEVICE_GPU);
+    local_places where = places(path, "false");
+    assert_int_equal(read_local(s->catalogue, &where, false, &d, NULL), OOM_OK);
+    assert_int_equal(d.n, 1);
+    assert_int_equal(d.group[0].device.kind, OOM_DEVICE_CPU);
+    assert_int_equal(d.group[0].device.memory_bytes, 16 * MIB);
 }
 
 static void a_containers_limit_is_what_it_has(void **state)
@@ -202,6 +219,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nvidias_library_tells_total_and_free, begin, end),
         cmocka_unit_test_setup_teardown(without_the_library_nvidia_smi_is_asked, begin, end),
         cmocka_unit_test_setup_teardown(amds_driver_tells_in_sysfs, begin, end),
+        cmocka_unit_test_setup_teardown(cpu_is_the_processor_beside_a_gpu_too, begin, end),
         cmocka_unit_test_setup_teardown(a_machine_without_a_gpu_is_its_memory, begin, end),
         cmocka_unit_test_setup_teardown(a_containers_limit_is_what_it_has, begin, end),
         cmocka_unit_test_setup_teardown(a_slice_of_a_gpu_has_the_memory_that_nvidia_lists, begin, end),

@@ -423,6 +423,10 @@ function inspect.show(r)
     lines[#lines + 1] = total
     lines[#lines + 1] = units.group(r.bytes) .. " bytes (" .. units.bytes(r.bytes, opts()) .. "), "
         .. units.group(r.kv_bytes_per_token) .. " bytes of cache a token"
+    if r.mtp_bytes > 0 then
+        lines[#lines + 1] = units.bytes(r.mtp_bytes, opts())
+            .. " of them for multi-token prediction, which ordinary inference does not load"
+    end
     if r.note then lines[#lines + 1] = r.note end
     return table.concat(lines, "\n")
 end

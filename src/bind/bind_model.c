@@ -163,6 +163,17 @@ static void push_caches(lua_State *L, const oom_model *m)
     }
 }
 
+/* What a file holds beyond what ordinary inference loads: its blocks for multi-token prediction. */
+static uint64_t mtp_bytes(const oom_model *inv, const uint64_t *bytes)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < inv->n_tensors; i++)
+        if (inv->tensors[i].part == OOM_PART_MTP)
+            sum += bytes[i];
+    return sum;
+}
+
 static bool is_options(lua_State *L, int index)
 {
     static const char *const keys[] = { "model", "precision", "engine", "device" };
@@ -184,7 +195,7 @@ static int bind_inspect(lua_State *L)
     request r;
     oom_precision format;
     const oom_model *inv;
-    uint64_t *bytes, total;
+    uint64_t *bytes, total, mtp;
     oom_error err;
     bool options;
 
@@ -219,7 +230,9 @@ static int bind_inspect(lua_State *L)
     lua_setfield(L, -2, "tensors");
     push_caches(L, r.model);
     lua_setfield(L, -2, "caches");
-    set_int(L, "bytes", total);
+    mtp = mtp_bytes(inv, bytes);
+    set_int(L, "bytes", total + mtp);
+    set_int(L, "mtp_bytes", mtp);
     set_int(L, "kv_bytes_per_token", oom_model_kv_bytes_per_token(r.model));
     bind_result(L, "inspect", &r, 0);
     return 1;

@@ -275,7 +275,8 @@ static uint64_t bytes_field(lua_State *L, int index, const char *key)
     uint64_t n;
     oom_error err;
 
-    lua_getfield(L, index, key);
+    if (lua_getfield(L, index, key) == LUA_TNIL)
+        bind_error(L, "device is a table without %s, expected a name or {%s=\"24GiB\"}", key, key);
     if (lua_type(L, -1) == LUA_TSTRING) {
         if (oom_text_bytes(lua_tostring(L, -1), &n, &err) != OOM_OK)
             bind_error(L, "device.%s: %s", key, err.msg);

@@ -21,7 +21,7 @@ static const row rows[] = {
         "of configuration keys.", "model" }, T_MODEL, 0 },
     { { "device", "a name, size or table",
         "The hardware: \"rtx-4090\", \"2x h100-sxm\", \"24GiB\", "
-        "\"local\", \"h100-sxm mig 1g.10gb\", \"rtx-4090 windows\", or {memory=, count=}.",
+        "\"local\", \"cpu\", \"h100-sxm mig 1g.10gb\", \"rtx-4090 windows\", or {memory=, count=}.",
         "device" }, T_DEVICE, 0 },
     { { "precision", "a format or a list",
         "Weight format: fp16, int4, q4_k_m, awq …; formats() lists "
@@ -101,6 +101,10 @@ static _Noreturn int bad(lua_State *L, int index, const char *name, const char *
         strcat(shown, "\"");
         break;
     case LUA_TNUMBER: case LUA_TBOOLEAN:
+        if (lua_type(L, index) == LUA_TNUMBER && isnan(lua_tonumber(L, index))) {
+            snprintf(shown, sizeof shown, "nan");   /* printf would give it a sign */
+            break;
+        }
         luaL_tolstring(L, index, NULL);
         snprintf(shown, sizeof shown, "%s", lua_tostring(L, -1));
         lua_pop(L, 1);

@@ -227,3 +227,18 @@ test("vllm refuses what it does not have", function()
     raises(function() memory(with(llama, with(o, { block_size = 17 }))) end, "block_size is 17")
     raises(function() check("/no/such/server.log") end, "cannot read /no/such/server.log")
 end)
+
+test("the bytes of a checkpoint count its blocks for multi-token prediction, which runs leave out", function()
+    -- model.safetensors.index.json of deepseek-ai/DeepSeek-V3 says total_size 688586727753: headers
+    -- and padding beside the tensors are in it
+    local i = inspect { model = "deepseek-v3", precision = "stored" }
+    near(i.bytes, 688586727753, 2e7)
+    equal(i.bytes - i.mtp_bytes, footprint { model = "deepseek-v3", precision = "stored" }.rows[1].bytes)
+    assert(tostring(i):find("14.36 GiB of them for multi-token prediction", 1, true), tostring(i))
+end)
+
+test("a device's table without memory and a number that is none are said in one line", function()
+    raises(function() memory(with(llama, { device = {} })) end,
+        "device is a table without memory, expected a name or {memory=\"24GiB\"}")
+    raises(function() memory(with(llama, { batch = 0 / 0 })) end, "batch is nan, expected")
+end)

@@ -9,6 +9,8 @@ M.COLUMNS = { total = "bytes", available = "bytes", free = "bytes", fits = false
     params = "params", active_params = "params", seq = "tokens", batch = "count",
     weights = "bytes", kv = "bytes", state = "bytes", activations = "bytes", overhead = "bytes",
     maxbatch = "count", maxseq = "count" }
+local VALUES = "total, available, free, fits, params, active_params, weights, kv, state, "
+    .. "activations, overhead, maxbatch, maxseq"
 
 --- Options that are axes of their own; every other one is part of a variant.
 M.AXES = { "model", "precision", "device", "seq", "batch" }
@@ -83,18 +85,12 @@ end
 local LISTED = { model = true, device = true, precision = true }
 M.LISTED = LISTED
 
--- The name a model or device has in every result, so that rows and conditions meet whatever was
--- typed; what has no such name (a file, a size, this machine) keeps what was typed.
-local function proper_name(name, v)
-    if type(v) ~= "string" or v == "" then return v end
-    if name == "model" then
-        local facts = core.model_facts(v)
-        return facts.from_file and v or facts.id
-    elseif name == "device" then
-        local label = core.device_facts(v).label
-        return pcall(core.device_facts, label) and label or v
+-- Numbers written as text ("2Ki", "1GiB") or as floats that are whole: a column has one type.
+local function plain(name, v)
+    if type(v) == "string" and v:find("^%d") then
+        return name == "reserve" and core.bytes(v) or core.count(v)
     end
-    return v
+    return type(v) == "number" and math.tointeger(v) or v
 end
 
 --- The values of one option: what is a list stays one, patterns become the names they match.
@@ -104,7 +100,7 @@ local function values_of(name, v)
         if (LISTED[name] or name == "engine") and is_pattern(one) then
             for _, id in ipairs(matching(name, one)) do list[#list + 1] = id end
         else
-            list[#list + 1] = proper_name(name, one)
+            list[#list + 1] = LISTED[name] and one or plain(name, one)
         end
     end
     if type(v) == "table" and #v > 0 then
@@ -212,9 +208,7 @@ function M.columns(show, with_device)
     end
     for _, name in ipairs(show) do
         if COLUMNS[name] == nil then
-            fail("sweep: no column \"%s\"; there are total, available, free, fits, params, "
-                .. "active_params, weights, kv, state, activations, overhead, maxbatch, maxseq",
-                tostring(name))
+            fail("sweep: no column \"%s\"; there are %s", tostring(name), VALUES)
         end
         if NEED_DEVICE[name] and not with_device then
             fail("sweep: %s needs a device; try device = \"rtx-4090\"", name)
@@ -232,20 +226,75 @@ function M.column(st, name)
     return name
 end
 
+--- What a column is: "axis" with its number and, of the variants, the option; "value"; or nil.
+function M.place(st, column)
+    if column == "model" then return "axis", 1 end
+    if column == "precision" then return "axis", 2 end
+    if column == "device" and st.axes.device then return "axis", 4 end
+    for _, option in ipairs(st.axes.shown) do
+        if M.column(st, option) == column then return "axis", 3, option end
+    end
+    if COLUMNS[column] ~= nil then return "value" end
+end
+
+--- An error about a column that is not there.
+function M.no_column(call, st, name)
+    local axes = {}
+    for _, one in ipairs(M.all_columns(st)) do
+        if M.place(st, one) == "axis" then axes[#axes + 1] = one end
+    end
+    fail("%s: no column \"%s\"; there are %s, seq, batch, %s", call, tostring(name),
+        table.concat(axes, ", "), VALUES)
+end
+
+--- The columns of a sweep, in the order of a file.
+function M.all_columns(st)
+    local names = { "model", "precision" }
+    for _, option in ipairs(st.axes.shown) do names[#names + 1] = M.column(st, option) end
+    if st.axes.device then names[#names + 1] = "device" end
+    names[#names + 1], names[#names + 2] = "seq", "batch"
+    for _, name in ipairs(st.columns) do
+        if name ~= "seq" and name ~= "batch" then names[#names + 1] = name end
+    end
+    return names
+end
+
+--- A value of an option as text.
 function M.label(v)
     if type(v) == "table" then
         return v.name or (v.k and v.k .. "/" .. v.v) or v.params and "table"
-            or v.memory and tostring(v.memory) or "table"
+            or v.memory and tostring(math.tointeger(v.memory) or v.memory) or "table"
     end
-    return tostring(v)
+    return tostring(type(v) == "number" and math.tointeger(v) or v)
+end
+
+local function is_path(v) return v:find("^[/.~]") or v:find("%.json$") or v:find("/.*/") end
+
+-- The name a model or device has in every result, so that rows and conditions meet whatever was
+-- typed; what has no such name (a file, a size, this machine) keeps what was typed.
+local function proper_name(name, v)
+    if type(v) ~= "string" then return M.label(v) end
+    if name == "model" then
+        local facts = core.model_facts(v)
+        local named = not facts.from_file and not is_path(v) and pcall(core.model_facts, facts.id)
+        return named and facts.id or v
+    elseif name == "device" then
+        local label = core.device_facts(v).label
+        return pcall(core.device_facts, label) and label or v
+    end
+    return v
+end
+
+--- The values of an axis as its column has them.
+function M.labels_of(name, values)
+    local list = {}
+    for i, v in ipairs(values) do list[i] = LISTED[name] and proper_name(name, v) or M.label(v) end
+    return list
 end
 
 function M.labels(axes)
     local names = {}
-    for _, axis in ipairs { "model", "precision", "device" } do
-        names[axis] = {}
-        for i, v in ipairs(axes[axis] or {}) do names[axis][i] = M.label(v) end
-    end
+    for name in pairs(LISTED) do names[name] = M.labels_of(name, axes[name] or {}) end
     return names
 end
 

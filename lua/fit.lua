@@ -91,10 +91,7 @@ function quant.grid(r)
 end
 
 function quant.show(r)
-    local headers, rows = quant.grid(r)
-    local reasons = false
-    for _, row in ipairs(r.rows) do reasons = reasons or row.reason ~= nil end
-    if not reasons then headers[#headers] = nil end
+    local headers, rows = require("oomph.table").without_empty(quant.grid(r))
     local verdict = "none of these fits; advise() says what would"
     if r.best then
         verdict = r.best .. " is the widest that fits, "

@@ -22,7 +22,7 @@ local function is_list(t)
         if math.type(k) ~= "integer" or k < 1 then return false end
         n = n + 1
     end
-    return n == #t and n > 0
+    return n == #t and (n > 0 or rawget(t, "kind") == "sweep")
 end
 
 local function sorted_keys(t)

@@ -1,36 +1,33 @@
---- The rows of a sweep: evaluated by the grid in C when they are looked at, kept there as columns,
--- turned into Lua tables one at a time. lua/sweep.lua filters them, lua/sweepout.lua shows them.
+--- The rows of a sweep: evaluated by the grid in C when they are looked at, kept there at eight
+-- bytes a value, turned into Lua tables one at a time. lua/sweep.lua filters them, lua/sweepout.lua
+-- and lua/sweepdraw.lua show them.
 local axes_of = require("oomph.axes")
 local core = require("oomph.core")
-
-local label = axes_of.label
 
 local M = { methods = {} }
 
 local meta = { __methods = M.methods } -- Tab lists them
 
---- What a sweep is: axes, labels, columns, where, group, by, smallest, top; or a ready list.
+--- What a sweep is: axes, labels, columns; a query: where, group, by, smallest, top; selected:
+-- the columns shown; stored: its rows, once looked at. `fixed` where no query of the grid stands
+-- for them: they were sorted, or kept by a function.
 function M.state(self) return rawget(self, meta) end
 
 local state = M.state
 
 function M.make(st) return setmetatable({ kind = "sweep", [meta] = st }, meta) end
 
---- The same question, not yet answered.
+--- The same question; not yet answered, where it is one of the grid.
 function M.copy(st)
     local new = {}
     for k, v in pairs(st) do new[k] = v end
-    new.stored, new.written = nil, nil
+    new.written = nil
+    if not st.fixed then new.stored = nil end
     return new
 end
 
---- The same with other rows, which are a Lua list.
-function M.of_list(self, list, extra)
-    local st = M.copy(state(self))
-    st.list = list
-    for k, v in pairs(extra or {}) do st[k] = v end
-    return M.make(st)
-end
+--- Whether the rows are an answer, so that what is asked next is asked of them, not of the grid.
+function M.answered(st) return st.fixed or st.group or st.top end
 
 function M.grid(axes)
     if not axes.grid then
@@ -69,7 +66,9 @@ function M.run(st, query, axes, tell)
     local clear
     axes = axes or st.axes
     query.where = st.where
-    if tell == nil then tell, clear = M.progress(axes_of.size(axes)) end
+    if tell == nil then
+        tell, clear = M.progress(query.index and #query.index or axes_of.size(axes))
+    end
     local rows, n, points, matched, stopped = core.grid_run(M.grid(axes), query, tell or nil)
     if clear then clear() end
     return { rows = rows, n = n, points = points, matched = matched, stopped = stopped }
@@ -88,16 +87,25 @@ function M.stored(self)
     return st.stored
 end
 
+--- The same sweep with other rows, made of its own in C.
+function M.with_rows(self, rows, n)
+    local st, got = M.copy(state(self)), M.stored(self)
+    st.stored = { rows = rows, n = n, points = got.points, matched = n, stopped = got.stopped }
+    st.fixed, st.where, st.group, st.top = true, {}, nil, nil
+    return M.make(st)
+end
+
 local function row_from(st, got, i)
     local row, m, p, v, d, index = core.rows_get(got.rows, i)
     row.model, row.precision = st.labels.model[m], st.labels.precision[p]
     if st.axes.device then row.device = st.labels.device[d] end
     for _, name in ipairs(st.axes.shown) do
-        row[axes_of.column(st, name)] = label(st.axes.variants[v][name])
+        local value = st.axes.variants[v][name]
+        row[axes_of.column(st, name)] = type(value) == "table" and axes_of.label(value) or value
     end
     for _, name in ipairs(st.columns) do
         if row[name] == nil then
-            row.reason = core.grid_reason(st.axes.grid, index)
+            row.reason = core.grid_reason(M.grid(st.axes), index)
             break
         end
     end
@@ -105,31 +113,67 @@ local function row_from(st, got, i)
 end
 
 function M.at(self, i)
-    local st = state(self)
-    if st.list then return st.list[i] end
     local got = M.stored(self)
     if i < 1 or i > got.n then return nil end
-    return row_from(st, got, i)
+    return row_from(state(self), got, i)
 end
 
-function M.length(self)
-    local st = state(self)
-    return st.list and #st.list or M.stored(self).n
+function M.length(self) return M.stored(self).n end
+
+--- for i, row in each(self): rows one at a time.
+function M.each(self)
+    return function(_, i)
+        local row = M.at(self, i + 1)
+        if row then return i + 1, row end
+    end, self, 0
 end
 
---- All rows as a Lua list.
+--- All rows as a Lua list, for charts and tables.
 function M.list(self)
-    local st = state(self)
-    if st.list then return st.list end
     local list = {}
-    for i = 1, M.length(self) do list[i] = M.at(self, i) end
+    for i, row in M.each(self) do list[i] = row end
     return list
+end
+
+--- The same rows with a column that they must have.
+function M.with_column(self, call, name)
+    local st = state(self)
+    local kind = axes_of.place(st, name)
+    if not kind then axes_of.no_column(call, st, name) end
+    if kind == "axis" or name == "seq" or name == "batch" then return self end
+    for _, column in ipairs(st.columns) do
+        if column == name then return self end
+    end
+    if st.fixed then
+        error(("%s: these rows have no %s; show={\"%s\"} adds it"):format(call, name, name), 0)
+    end
+    axes_of.columns({ name }, st.axes.device ~= nil)
+    st = M.copy(st)
+    st.columns = table.move(st.columns, 1, #st.columns, 2, { name })
+    return M.make(st)
+end
+
+--- The columns of axes and options in which the rows differ.
+function M.varied(self)
+    local st, first, differs, names = state(self), M.at(self, 1), {}, {}
+    for _, row in M.each(self) do
+        for name, v in pairs(row) do
+            if v ~= first[name] then differs[name] = true end
+        end
+    end
+    for _, name in ipairs(axes_of.all_columns(st)) do
+        local point = name == "seq" or name == "batch" or axes_of.place(st, name) == "axis"
+        if point and differs[name] then
+            names[#names + 1] = name
+        end
+    end
+    return names
 end
 
 --- Whether the rows are only those of the points before Ctrl-C.
 function M.interrupted(self)
-    local st = state(self)
-    return st.interrupted or st.stored ~= nil and st.stored.stopped
+    local got = state(self).stored
+    return got ~= nil and got.stopped
 end
 
 function meta.__len(self) return M.length(self) end
@@ -140,12 +184,7 @@ function meta.__index(self, key)
     return M.methods[key]
 end
 
-function meta.__pairs(self)
-    return function(_, i)
-        local row = M.at(self, (i or 0) + 1)
-        if row then return (i or 0) + 1, row end
-    end, self, nil
-end
+function meta.__pairs(self) return M.each(self) end
 
 function meta.__tostring(self) return M.methods.table(self) end
 

@@ -1,7 +1,7 @@
 --- What-if sweeps: any option a value, a list, a range, a pattern or a function of the others. The
 -- grid runs in C (core.grid_run); lua/axes.lua makes its lists of the options, lua/rows.lua asks
 -- for its rows. A sweep is lazy: where, group, top and count are asked of the grid, rows are stored
--- when they are looked at.
+-- when they are looked at; then they are filtered and sorted where they are.
 local axes_of = require("oomph.axes")
 local core = require("oomph.core")
 local rows_of = require("oomph.rows")
@@ -9,12 +9,32 @@ require("oomph.sweepout")
 
 local M = { range = axes_of.range, powers = axes_of.powers, names = axes_of.names }
 
-local COLUMNS, AXES, POINT, LISTED = axes_of.COLUMNS, axes_of.AXES, axes_of.POINT, axes_of.LISTED
-local label, values_of = axes_of.label, axes_of.names
+local COLUMNS, AXES, LISTED = axes_of.COLUMNS, axes_of.AXES, axes_of.LISTED
+local label, labels_of, values_of = axes_of.label, axes_of.labels_of, axes_of.names
 local methods, state, make, copy = rows_of.methods, rows_of.state, rows_of.make, rows_of.copy
-local list_of, length, of_list = rows_of.list, rows_of.length, rows_of.of_list
+local answered, stored = rows_of.answered, rows_of.stored
+local with_column, with_rows = rows_of.with_column, rows_of.with_rows
 
 local function fail(...) error(string.format(...), 0) end
+
+--- The rows at these places.
+local function picked(self, places)
+    return with_rows(self, core.rows_pick(stored(self).rows, places))
+end
+
+--- The rows for which keep(row) is true.
+local function kept(self, keep)
+    return with_rows(self, core.rows_keep(stored(self).rows,
+        function(i) return keep(rows_of.at(self, i)) end))
+end
+
+local function word(call, given, allowed)
+    local found = (" " .. allowed .. " "):find(" " .. tostring(given) .. " ", 1, true)
+    if given ~= nil and not found then
+        fail("%s: \"%s\", expected %s", call, tostring(given), (allowed:gsub(" ", " or ")))
+    end
+    return given
+end
 
 -- filters -----------------------------------------------------------------------------------------
 
@@ -25,7 +45,8 @@ local function bound(name, v)
     if type(v) == "string" then
         return COLUMNS[name] == "bytes" and core.bytes(v) or core.count(v)
     end
-    fail("where: %s is a %s, expected a number, true, false or {min=, max=}", name, type(v))
+    fail("where: %s is %s, expected a whole number, true, false or {min=, max=}", name,
+        v ~= v and "nan" or type(v) == "number" and tostring(v) or "a " .. type(v))
 end
 
 local function interval(name, v)
@@ -38,54 +59,63 @@ local function interval(name, v)
         v.max and bound(name, v.max) or math.maxinteger
 end
 
+--- The option that varies and is called so, or whose column is.
+local function varied_option(st, name)
+    for _, option in ipairs(st.axes.shown) do
+        if option == name or axes_of.column(st, option) == name then return option end
+    end
+end
+
+--- The names that a condition on an axis means, as a set.
+local function named(name, v)
+    local set = {}
+    for _, one in ipairs(labels_of(name, values_of(name, v))) do set[one] = true end
+    return set
+end
+
 --- Keeps the values of an axis that are named, by pattern or list.
 local function narrowed(st, name, v)
-    local keep, list, axes = {}, {}, {}
-    for _, one in ipairs(values_of(name, v)) do keep[label(one)] = true end
-    for k, x in pairs(st.axes) do axes[k] = x end
+    local keep, list, axes = named(name, v), {}, {}
     local axis = LISTED[name] and name or "variants"
-    for _, one in ipairs(st.axes[axis] or {}) do
-        if keep[label(LISTED[name] and one or one[name])] then list[#list + 1] = one end
+    local option = varied_option(st, name)
+    for k, x in pairs(st.axes) do axes[k] = x end
+    for i, one in ipairs(st.axes[axis] or {}) do
+        if keep[LISTED[name] and st.labels[name][i] or label(one[option])] then
+            list[#list + 1] = one
+        end
     end
     if #list == 0 then fail("where: no %s of this sweep matches", name) end
-    axes[axis], axes.grid = list, nil
+    axes[axis], axes.grid, axes.size = list, nil, nil
     st.axes, st.labels = axes, axes_of.labels(axes)
 end
 
-local function is_varied(st, name)
-    for _, one in ipairs(st.axes.shown) do
-        if one == name then return true end
-    end
-    return false
-end
-
-local function row_matches(st, row, conditions)
+--- Whether a row meets conditions, made once for all rows.
+local function matcher(st, conditions)
+    local tests = {}
     for name, v in pairs(conditions) do
-        if COLUMNS[name] == nil or is_varied(st, name) then
-            local found = false
-            local x = row[axes_of.column(st, name)]
-            for _, one in ipairs(values_of(name, v)) do found = found or x == label(one) end
-            if not found then return false end
+        if LISTED[name] or varied_option(st, name) then
+            local column = LISTED[name] and name or axes_of.column(st, varied_option(st, name))
+            local keep = named(name, v)
+            tests[#tests + 1] = function(row) return keep[label(row[column])] end
         else
             local least, most = interval(name, v)
-            local x = row[name]
-            if type(x) == "boolean" then x = x and 1 or 0 end
-            if x == nil or x < least or x > most then return false end
+            tests[#tests + 1] = function(row)
+                local x = row[name]
+                if type(x) == "boolean" then x = x and 1 or 0 end
+                return x ~= nil and x >= least and x <= most
+            end
         end
     end
-    return true
-end
-
-local function kept(self, keep)
-    local list = {}
-    for _, row in ipairs(list_of(self)) do
-        if keep(row) then list[#list + 1] = row end
+    return function(row)
+        for _, meets in ipairs(tests) do
+            if not meets(row) then return false end
+        end
+        return true
     end
-    return of_list(self, list, { interrupted = rows_of.interrupted(self) })
 end
 
 --- where{fits=true, seq={min=8192}, device="rtx*"} in the grid; where(function(row) … end) over
--- rows. After group, top or a function the rows there are are filtered.
+-- rows. After group, top, sort or a function the rows there are are filtered.
 function methods.where(self, conditions)
     local st = state(self)
     if type(conditions) == "function" then return kept(self, conditions) end
@@ -93,17 +123,15 @@ function methods.where(self, conditions)
         fail("where takes a table of conditions, as in where{fits=true}, or a function")
     end
     for name in pairs(conditions) do
-        if not (LISTED[name] or COLUMNS[name] ~= nil or is_varied(st, name)) then
-            fail("where: no column \"%s\"", tostring(name))
+        if not varied_option(st, name) and not axes_of.place(st, name) then
+            axes_of.no_column("where", st, name)
         end
     end
-    if st.list or st.group or st.top then
-        return kept(self, function(row) return row_matches(st, row, conditions) end)
-    end
+    if answered(st) then return kept(self, matcher(st, conditions)) end
     st = copy(st)
     st.where = table.move(st.where, 1, #st.where, 1, {})
     for name, v in pairs(conditions) do
-        if LISTED[name] or is_varied(st, name) then
+        if LISTED[name] or varied_option(st, name) then
             narrowed(st, name, v)
         else
             local least, most = interval(name, v)
@@ -115,212 +143,165 @@ end
 
 -- groups and order --------------------------------------------------------------------------------
 
---- The rows by their value of a column, in the order of their first.
-local function gathered(self, name)
-    local groups, order = {}, {}
-    for _, row in ipairs(list_of(self)) do
-        local v = row[name]
-        if v ~= nil and not groups[v] then
-            groups[v] = {}
-            order[#order + 1] = v
+--- The places of the best row of each value of a column, in the order of the values.
+local function best_places(self, column, by, smallest)
+    local places, most, order = {}, {}, {}
+    for i, row in rows_of.each(self) do
+        local v, x = row[column], row[by]
+        if type(x) == "boolean" then x = x and 1 or 0 end
+        if v ~= nil and x ~= nil then
+            if most[v] == nil then order[#order + 1] = v end
+            if most[v] == nil or smallest and x < most[v] or not smallest and x > most[v] then
+                places[v], most[v] = i, x
+            end
         end
-        if v ~= nil then table.insert(groups[v], row) end
     end
-    return groups, order
+    for i, v in ipairs(order) do order[i] = places[v] end
+    return order
 end
 
-local function best_of(rows, by, smallest)
-    local best
-    for _, row in ipairs(rows) do
-        local x = row[by]
-        if x ~= nil and (not best or smallest and x < best[by] or not smallest
-            and x > best[by]) then
-            best = row
-        end
+--- How many rows of each value of a column, as a list that prints as a table.
+local function counted(name, values, count)
+    local counts, cells = {}, {}
+    for i, v in ipairs(values) do
+        counts[i] = { [name] = v, count = count[i] }
+        cells[i] = { v, count[i] }
     end
-    return best
+    return setmetatable(counts, { __tostring = function()
+        return require("oomph.table").layout({ name, { "count", unit = "count" } }, cells)
+    end })
+end
+
+local function count_here(self, axis, column)
+    local values, count, at = {}, {}, {}
+    for _, row in rows_of.each(self) do
+        local v = row[column]
+        if not at[v] then
+            values[#values + 1] = v
+            at[v] = #values
+        end
+        count[at[v]] = (count[at[v]] or 0) + 1
+    end
+    return counted(axis, values, count)
+end
+
+local function count_in_grid(st, axis)
+    local values = LISTED[axis] and st.labels[axis] or st.axes[axis]
+    local count = {}
+    for i, value in ipairs(values) do
+        local one = LISTED[axis] and { [axis] = st.axes[axis][i] }
+            or { [axis] = { min = value, max = value } }
+        count[i] = make(copy(st)):where(one):count()
+    end
+    return counted(axis, values, count)
 end
 
 --- group("device"):best("params" [, "smallest"]), group("device"):count(). Axes are grouped in the
 -- grid; options that vary (kv, engine, …) and rows already there are grouped here.
 function methods.group(self, axis)
     local st = state(self)
-    local known = is_varied(st, axis)
-    for _, name in ipairs(AXES) do known = known or name == axis end
-    if not known then
+    local varied, known = varied_option(st, axis), false
+    for _, name in ipairs(AXES) do known = known or name == axis and st.axes[name] ~= nil end
+    if not known and not varied then
         fail("group takes model, precision, device, seq, batch or an option that varies, "
             .. "not \"%s\"", tostring(axis))
     end
-    local column = is_varied(st, axis) and axes_of.column(st, axis) or axis
-    local grouped, here = {}, st.list or st.group or st.top or is_varied(st, axis)
+    local grouped, here = {}, answered(st) or varied
+    local column = varied and axes_of.column(st, varied) or axis
     function grouped.best(_, by, order)
-        if COLUMNS[by] == nil then fail("best: no column \"%s\"", tostring(by)) end
-        local new = copy(st)
-        if not st.list then
-            new.columns = { by }
-            for _, c in ipairs(st.columns) do
-                if c ~= by then new.columns[#new.columns + 1] = c end
-            end
-        end
-        if not here then
-            new.group, new.by, new.smallest = axis, by, order == "smallest"
-            return make(new)
-        end
-        local list, whole = {}, make(new)
-        local groups, values = gathered(whole, column)
-        for _, v in ipairs(values) do
-            list[#list + 1] = best_of(groups[v], by, order == "smallest")
-        end
-        return of_list(whole, list)
+        local smallest = word("best", order, "largest smallest") == "smallest"
+        local whole = with_column(self, "best", by)
+        if here then return picked(whole, best_places(whole, column, by, smallest)) end
+        local new = copy(state(whole))
+        new.group, new.by, new.smallest = axis, by, smallest
+        return make(new)
     end
     function grouped.count()
-        local counts = {}
-        if here then
-            local groups, values = gathered(self, column)
-            for i, v in ipairs(values) do counts[i] = { [axis] = v, count = #groups[v] } end
-            return counts
-        end
-        for i, value in ipairs(st.axes[axis]) do
-            local one = LISTED[axis] and { [axis] = value }
-                or { [axis] = { min = value, max = value } }
-            counts[i] = { [axis] = label(value), count = make(copy(st)):where(one):count() }
-        end
-        return counts
+        if here then return count_here(self, axis, column) end
+        return count_in_grid(st, axis)
     end
     return grouped
 end
 
 --- top(n, by [, "smallest"]): the n rows with the most (least) of a column.
 function methods.top(self, n, by, order)
-    local st = state(self)
     by = by or "total"
     if math.type(n) ~= "integer" or n < 1 then
         fail("top takes a number of rows, as in top(10, \"params\")")
     end
-    if COLUMNS[by] == nil then fail("top: no column \"%s\"", tostring(by)) end
-    if st.list or st.group or st.top then
-        local sorted = list_of(methods.sort(self, by, order == "smallest" and "up" or "down"))
-        return of_list(self, table.move(sorted, 1, math.min(n, #sorted), 1, {}))
+    local smallest = word("top", order, "largest smallest") == "smallest"
+    self = with_column(self, "top", by)
+    local st = state(self)
+    if axes_of.place(st, by) == "value" and not answered(st) then
+        st = copy(st)
+        st.top, st.by, st.smallest = n, by, smallest
+        return make(st)
     end
-    st = copy(st)
-    st.top, st.by, st.smallest = n, by, order == "smallest"
-    return make(st)
+    local sorted, places = methods.sort(self, by, smallest and "up" or "down"), {}
+    for i = 1, math.min(n, rows_of.length(sorted)) do
+        if rows_of.at(sorted, i)[by] ~= nil then places[#places + 1] = i end
+    end
+    return picked(sorted, places)
+end
+
+--- best(column [, "smallest"]): the one row with the most (least) of it.
+function methods.best(self, by, order)
+    return methods.top(with_column(self, "best", by), 1, by, order)
 end
 
 --- How many rows there are, counted without storing them.
 function methods.count(self)
     local st = state(self)
-    if st.list or st.stored or st.group or st.top then return length(self) end
-    local counted = rows_of.run(st, { count = true, whole = true })
-    if counted.stopped then error("interrupted", 0) end
-    return counted.matched
+    if st.stored or answered(st) then return rows_of.length(self) end
+    local run = rows_of.run(st, { count = true, whole = true })
+    if run.stopped then error("interrupted", 0) end
+    return run.matched
+end
+
+--- The place of each value in their order: numbers by size, the rest as text.
+local function ranks(values)
+    local order, place = {}, {}
+    for i, v in ipairs(values) do order[i] = v end
+    table.sort(order, function(a, b)
+        if type(a) == "number" and type(b) == "number" then return a < b end
+        return tostring(a) < tostring(b)
+    end)
+    for i = #order, 1, -1 do place[order[i]] = i end
+    for i, v in ipairs(values) do order[i] = place[v] end
+    return order
 end
 
 --- sort(column [, "down"]): rows in order; what is missing comes last.
 function methods.sort(self, by, order)
-    if not (LISTED[by] or COLUMNS[by] ~= nil or is_varied(state(self), by)) then
-        fail("sort: no column \"%s\"", tostring(by))
+    local down = word("sort", order, "up down") == "down"
+    self = with_column(self, "sort", by)
+    local st = state(self)
+    local kind, axis, option = axes_of.place(st, by)
+    local rows = stored(self).rows
+    if kind == "value" then return with_rows(self, core.rows_sort(rows, by, down)) end
+    local values = st.labels[by] or {}
+    for i, variant in ipairs(option and st.axes.variants or {}) do
+        values[i] = type(variant[option]) == "table" and label(variant[option]) or variant[option]
     end
-    local list = table.move(list_of(self), 1, length(self), 1, {})
-    local down = order == "down" or order == "desc"
-    local at = {}
-    for i, row in ipairs(list) do at[row] = i end
-    table.sort(list, function(a, b)
-        local x, y = a[by], b[by]
-        if type(x) == "boolean" then x = x and 1 or 0 end
-        if type(y) == "boolean" then y = y and 1 or 0 end
-        if x == y or x == nil and y == nil then return at[a] < at[b] end
-        if x == nil or y == nil then return y == nil end
-        if type(x) ~= type(y) then x, y = tostring(x), tostring(y) end
-        if down then return x > y end
-        return x < y
-    end)
-    return of_list(self, list, { interrupted = rows_of.interrupted(self) })
+    return with_rows(self, core.rows_sort(rows, axis, down, ranks(values)))
 end
 
 --- select("model", "total", …): the columns shown and written.
 function methods.select(self, ...)
     local names = { ... }
     if #names == 1 and type(names[1]) == "table" then names = names[1] end
-    local st = copy(state(self))
-    local columns = {}
+    if #names == 0 then fail("select takes columns, as in select(\"model\", \"total\")") end
+    local values = {}
     for _, name in ipairs(names) do
-        if COLUMNS[name] ~= nil and name ~= "seq" and name ~= "batch" then
-            columns[#columns + 1] = name
+        if name ~= "reason" then
+            self = with_column(self, "select", name)
+            if axes_of.place(state(self), name) == "value" then values[#values + 1] = name end
         end
     end
-    if not st.list and #columns > 0 then st.columns = columns end
+    local st = copy(state(self))
+    if not st.fixed and #values > 0 then st.columns = values end
     st.selected = names
     return make(st)
-end
-
--- values that are functions of the others: one memory{} a point, the slow path --------------------
-
-local function each_point(axes, visit)
-    for _, model in ipairs(axes.model) do
-        for _, precision in ipairs(axes.precision) do
-            for _, variant in ipairs(axes.variants) do
-                for _, device in ipairs(axes.device or { false }) do
-                    for _, seq in ipairs(axes.seq) do
-                        for _, batch in ipairs(axes.batch) do
-                            local o = { model = model, precision = precision,
-                                device = device or nil, seq = seq, batch = batch }
-                            for k, v in pairs(variant) do o[k] = v end
-                            visit(o)
-                        end
-                    end
-                end
-            end
-        end
-    end
-end
-
-local function expanded(o, functions, visit)
-    local name, f = next(functions)
-    if not name then return visit(o) end
-    local rest = {}
-    for k, v in pairs(functions) do if k ~= name then rest[k] = v end end
-    for _, v in ipairs(values_of(name, f(o))) do
-        local one = {}
-        for k, x in pairs(o) do one[k] = x end
-        one[name] = v
-        expanded(one, rest, visit)
-    end
-end
-
-local function without(o, name)
-    local one = {}
-    for k, v in pairs(o) do if k ~= name then one[k] = v end end
-    return one
-end
-
-local function slow_row(o, columns)
-    local row = {}
-    for k, v in pairs(o) do
-        row[axes_of.column({ columns = columns }, k)] = type(v) == "table" and label(v) or v
-    end
-    local ok, m = pcall(core.memory, o)
-    if not ok then
-        row.reason = tostring(m)
-        return row
-    end
-    for _, name in ipairs(columns) do
-        if name == "maxbatch" then row[name] = core.maxbatch(without(o, "batch"))
-        elseif name == "maxseq" then row[name] = core.maxseq(without(o, "seq"))
-        elseif name == "params" or name == "active_params" then
-            row[name] = core.model_facts(o.model)[name]
-        else row[name] = m[name] end
-    end
-    return row
-end
-
-local function slow(axes, functions, columns)
-    local list = {}
-    each_point(axes, function(o)
-        for name in pairs(functions) do o[name] = nil end
-        expanded(o, functions, function(point) list[#list + 1] = slow_row(point, columns) end)
-    end)
-    return list
 end
 
 --- sweep{model=, device=, precision=, seq=, batch=, …, show={…}, to="file.csv"} -> rows
@@ -329,15 +310,13 @@ function M.sweep(opts)
         fail("sweep takes named options, as in sweep{model=\"qwen*\", device=\"rtx-4090\"}")
     end
     local given, functions = axes_of.gathered(opts)
-    local axes = axes_of.of(given, functions)
+    local axes, index = axes_of.of(given, functions), nil
+    if next(functions) then axes, index = require("oomph.derived").expand(axes, functions) end
     local st = { axes = axes, columns = axes_of.columns(opts.show, axes.device ~= nil), where = {},
         labels = axes_of.labels(axes) }
-    if next(functions) then
-        st.list = slow(axes, functions, st.columns)
-        for name in pairs(functions) do
-            if not POINT[name] then table.insert(axes.shown, name) end
-            axes[name] = { 1, 2 }       -- more than one value: a column of the table
-        end
+    if index then
+        st.stored = rows_of.run(st, { columns = st.columns, index = index })
+        st.fixed = true
     end
     local result = make(st)
     return opts.to and methods.stream_to(result, opts.to) or result

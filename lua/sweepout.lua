@@ -1,44 +1,35 @@
---- A sweep as people and programs read it: tables, CSV that streams, JSON, Markdown, pivots,
--- charts.
+--- A sweep as people and programs read it: tables, CSV that streams, JSON, Markdown, pivots.
+local ask = require("oomph.ask")
 local axes_of = require("oomph.axes")
 local core = require("oomph.core")
+local result = require("oomph.result")
 local rows_of = require("oomph.rows")
 local units = require("oomph.units")
 local write_file = require("oomph.file").write
+require("oomph.sweepdraw")
 
-local COLUMNS, AXES, label = axes_of.COLUMNS, axes_of.AXES, axes_of.label
+local COLUMNS, label = axes_of.COLUMNS, axes_of.label
 local methods, state = rows_of.methods, rows_of.state
-local list_of, row_at, length, of_list = rows_of.list, rows_of.at, rows_of.length, rows_of.of_list
-
-local function fail(...) error(string.format(...), 0) end
+local row_at, length, each = rows_of.at, rows_of.length, rows_of.each
+local with_column = rows_of.with_column
 
 --- Columns of a table: axes with more than one value, options that vary, then what was asked.
-local function headers_of(self)
-    local st = state(self)
+local function headers_of(st)
     if st.selected then return st.selected end
     local names = {}
-    for _, name in ipairs(AXES) do
-        if st.axes[name] and (#st.axes[name] > 1 or name == "model") then
-            names[#names + 1] = name
-        end
-        if name == "precision" then
-            for _, v in ipairs(st.axes.shown) do names[#names + 1] = axes_of.column(st, v) end
-        end
-    end
-    for _, name in ipairs(st.columns) do
-        if name ~= "seq" and name ~= "batch" then names[#names + 1] = name end
+    for _, name in ipairs(axes_of.all_columns(st)) do
+        local values = st.axes[name]
+        if not values or #values > 1 or name == "model" then names[#names + 1] = name end
     end
     return names
 end
 
 local function grid_rows(self, list)
-    local names, headers, rows, reasons = headers_of(self), {}, {}, false
-    local st, varied = state(self), {}
-    for _, name in ipairs(st.axes.shown) do varied[axes_of.column(st, name)] = true end
+    local st = state(self)
+    local names, headers, rows, reasons = headers_of(st), {}, {}, false
     for c, name in ipairs(names) do
         headers[c] = { name, round = name == "free" and "down" or nil,
-            unit = not varied[name] and (COLUMNS[name] or st.cell_unit and c > 1 and st.cell_unit)
-            or nil }
+            unit = axes_of.place(st, name) == "value" and COLUMNS[name] or nil }
     end
     for i, row in ipairs(list) do
         local cells = {}
@@ -72,12 +63,12 @@ function methods.table(self, o)
     local head = cut and most - most // 4 or n
     for i = 1, head do list[i] = row_at(self, i) end
     if cut then for i = n - most // 4 + 1, n do list[#list + 1] = row_at(self, i) end end
-    local headers, rows = grid_rows(self, list)
+    local headers, rows = require("oomph.table").without_empty(grid_rows(self, list))
     local text = require("oomph.table").layout(headers, rows, { rows = "all", width = width,
         units = core.session("units"), left_out = cut and { after = head, count = n - most }
         or nil })
     text = text .. "\n" .. units.group(n) .. (n == 1 and " row" or " rows")
-    if st.stored and st.stored.stopped then
+    if rows_of.interrupted(self) and not st.fixed then
         text = text .. ", interrupted after " .. units.group(st.stored.points) .. " of "
             .. units.group(st.axes.size) .. " points"
     elseif rows_of.interrupted(self) then
@@ -91,48 +82,43 @@ local function csv_cell(v)
     return v:find("[\",\n\r]") and '"' .. v:gsub('"', '""') .. '"' or v
 end
 
-local function csv_header(st)
-    local names = { "model", "precision" }
-    for _, name in ipairs(st.axes.shown) do names[#names + 1] = axes_of.column(st, name) end
-    if st.axes.device then names[#names + 1] = "device" end
-    names[#names + 1], names[#names + 2] = "seq", "batch"
-    for _, name in ipairs(st.columns) do
-        if name ~= "seq" and name ~= "batch" then names[#names + 1] = name end
-    end
-    names[#names + 1] = "reason"
-    return table.concat(names, ",")
+local function cells_of(axis, values)
+    local cells = { axis = axis }
+    for i, v in ipairs(values) do cells[i] = csv_cell(v) end
+    return cells
 end
 
-local function csv_labels(axes)
-    local names, cells = axes_of.labels(axes), { {}, {}, nil, nil }
-    for i, v in ipairs(names.model) do cells[1][i] = csv_cell(v) end
-    for i, v in ipairs(names.precision) do cells[2][i] = csv_cell(v) end
-    if #axes.shown > 0 then
-        cells[3] = {}
-        for i, variant in ipairs(axes.variants) do
-            local parts = {}
-            for c, name in ipairs(axes.shown) do parts[c] = csv_cell(variant[name]) end
-            cells[3][i] = table.concat(parts, ",")
+--- What core.rows_csv takes for each column: its name, or an axis with its cells.
+local function csv_columns(st, axes, names)
+    local labels, columns = axes_of.labels(axes), {}
+    for c, name in ipairs(names) do
+        local kind, axis, option = axes_of.place(st, name)
+        if kind ~= "axis" then
+            columns[c] = name
+        elseif option then
+            local values = {}
+            for i, variant in ipairs(axes.variants) do values[i] = variant[option] end
+            columns[c] = cells_of(axis, values)
+        else
+            columns[c] = cells_of(axis, labels[name])
         end
     end
-    if axes.device then
-        cells[4] = {}
-        for i, v in ipairs(names.device) do cells[4][i] = csv_cell(v) end
-    end
-    return cells
+    return columns
 end
 
 local CHUNK = 20000         -- rows written at once
 -- points evaluated at once when rows go to a file: their memory is bounded
 local SLICE = 1 << 18
 
-local function put_rows(got, cells, write)
-    for from = 1, got.n, CHUNK do write(core.rows_csv(got.rows, from, from + CHUNK - 1, cells)) end
+local function put_rows(got, columns, write)
+    for from = 1, got.n, CHUNK do
+        write(core.rows_csv(got.rows, from, from + CHUNK - 1, columns))
+    end
     return got.n
 end
 
 --- Every row, evaluated slice by slice and written as it comes.
-local function stream(st, write)
+local function stream(st, names, write)
     local points, n = axes_of.size(st.axes), 0
     local tell, clear = rows_of.progress(points)
     axes_of.slices(st.axes, SLICE, function(axes)
@@ -142,225 +128,134 @@ local function stream(st, write)
         local got = rows_of.run(st, query, axes,
             tell and function(share, seconds) tell(share, seconds, size) end or false)
         if got.stopped then error("interrupted", 0) end
-        n = n + put_rows(got, csv_labels(axes), write)
+        n = n + put_rows(got, csv_columns(st, axes, names), write)
         clear(size, os.clock() - started)
     end)
     clear()
     return n
 end
 
---- Writes the rows as CSV and says how many.
-local function produce_csv(self, write)
+--- Whether rows are there that cannot be, asked before the first is written.
+local function has_reasons(self)
     local st = state(self)
-    if st.list or st.selected then
-        write(require("oomph.table").csv(grid_rows(self, list_of(self))) .. "\n")
-        return length(self)
+    if st.stored or rows_of.answered(st) then
+        return not core.rows_whole(rows_of.stored(self).rows)
     end
-    write(csv_header(st) .. "\n")
-    local whole = st.stored and not st.stored.stopped or st.group or st.top
-    if not whole then return stream(st, write) end
-    return put_rows(rows_of.stored(self), csv_labels(st.axes), write)
+    local all = #st.where == 0 and axes_of.size(st.axes) or methods.count(self)
+    return methods.count(methods.where(self, { total = { min = 0 } })) < all
 end
 
-local function gathered_text(produce, self)
+--- Columns of a file: all, with the reason; or those selected, with it where there is one.
+local function file_columns(self)
+    local st = state(self)
+    local names = st.selected or axes_of.all_columns(st)
+    names = table.move(names, 1, #names, 1, {})
+    for _, name in ipairs(names) do
+        if name == "reason" then return names end
+    end
+    if not st.selected or has_reasons(self) then names[#names + 1] = "reason" end
+    return names
+end
+
+--- Writes the rows as CSV and says how many.
+local function produce_csv(self, write)
+    local st, names = state(self), file_columns(self)
+    write(table.concat(names, ",") .. "\n")
+    if rows_of.answered(st) or st.stored and not st.stored.stopped then
+        return put_rows(rows_of.stored(self), csv_columns(st, st.axes, names), write)
+    end
+    return stream(st, names, write)
+end
+
+--- Writes the rows as JSON: a list of objects, one a line; of what was selected, or of all.
+local function produce_json(self, write)
+    local encode, selected = require("oomph.json").json, state(self).selected
+    local before = "["
+    for _, row in each(self) do
+        local fields = selected and { reason = row.reason } or row
+        for _, name in ipairs(selected or {}) do fields[name] = row[name] end
+        write(before .. encode(fields))
+        before = ",\n"
+    end
+    write(before == "[" and "[]\n" or "]\n")
+end
+
+local function produce_markdown(self, write)
+    local headers, rows = grid_rows(self, rows_of.list(self))
+    write(require("oomph.table").markdown(headers, rows, { units = core.session("units") }) .. "\n")
+end
+
+--- What a producer writes: as text, or to a file.
+local function out(produce, self, path)
+    if path then return write_file(path, function(write) produce(self, write) end) end
     local parts = {}
     produce(self, function(text) parts[#parts + 1] = text end)
     return (table.concat(parts):gsub("\n$", ""))
 end
 
 --- csv([path]): every row, one line each; sizes in bytes.
-function methods.csv(self, path)
-    if not path then return gathered_text(produce_csv, self) end
-    write_file(path, function(write) state(self).rows_written = produce_csv(self, write) end)
-end
+function methods.csv(self, path) return out(produce_csv, self, path) end
+function methods.json(self, path) return out(produce_json, self, path) end
+function methods.markdown(self, path) return out(produce_markdown, self, path) end
 
 --- For sweep{to=}: the rows go to the file and are not kept.
 function methods.stream_to(self, path)
-    methods.csv(self, path)
-    state(self).written = { path = path, rows = state(self).rows_written }
+    local n
+    write_file(path, function(write) n = produce_csv(self, write) end)
+    state(self).written = { path = path, rows = n }
     return self
 end
 
-function methods.json(self, path)
-    local text = require("oomph.json").json(list_of(self))
-    if not path then return text end
-    write_file(path, function(write) write(text .. "\n") end)
-end
+-- pivot -------------------------------------------------------------------------------------------
 
-function methods.markdown(self, path)
-    local headers, rows = grid_rows(self, list_of(self))
-    local text = require("oomph.table").markdown(headers, rows, { units = core.session("units") })
-    if not path then return text end
-    write_file(path, function(write) write(text .. "\n") end)
-end
-
--- charts ------------------------------------------------------------------------------------------
-
-local function distinct(list, name)
-    local seen, values = {}, {}
-    for _, row in ipairs(list) do
-        local v = row[name]
-        if v ~= nil and not seen[v] then
-            seen[v] = true
-            values[#values + 1] = v
-        end
-    end
-    return values
-end
-
---- pivot(x, y, v): one line per value of x, one column per value of y.
+--- pivot([x, y, v]): a line per value of x, a column per value of y, v in the cells; what varies
+-- beside them stands before x.
 function methods.pivot(self, x, y, v)
-    local list = list_of(self)
-    local across, cells, order = distinct(list, y), {}, distinct(list, x)
-    for _, row in ipairs(list) do
-        if row[x] ~= nil and row[y] ~= nil then
-            cells[row[x]] = cells[row[x]] or {}
-            cells[row[x]][row[y]] = row[v]
+    x, y, v = x or "seq", y or "batch", v or "total"
+    for _, name in ipairs { x, y, v } do self = with_column(self, "pivot", name) end
+    local st = state(self)
+    local lead, across, lines, at, reason = {}, {}, {}, {}, nil
+    for _, name in ipairs(rows_of.varied(self)) do
+        if name ~= x and name ~= y then lead[#lead + 1] = name end
+    end
+    lead[#lead + 1] = x
+    for _, row in each(self) do
+        local key = {}
+        for i, name in ipairs(lead) do key[i] = label(row[name]) end
+        key = table.concat(key, "\0")
+        if not at[key] then
+            at[key] = {}
+            for _, name in ipairs(lead) do at[key][name] = row[name] end
+            lines[#lines + 1] = at[key]
         end
-    end
-    local rows, names = {}, { x }
-    for _, one in ipairs(across) do
-        names[#names + 1] = COLUMNS[y] == "tokens" and units.ki(one) or tostring(one)
-    end
-    for i, one in ipairs(order) do
-        rows[i] = { [x] = one }
-        for c, other in ipairs(across) do rows[i][names[c + 1]] = cells[one][other] end
-    end
-    return of_list(self, rows, { selected = names, cell_unit = COLUMNS[v] or nil })
-end
-
--- Which chart shows the rows, what is drawn and how: drawn
--- as text by plot, heatmap, bars and spark, -- as a picture by save.
-local pictures = {}
-
-local function chart_opts(extra)
-    extra.units = core.session("units")
-    return extra
-end
-
---- "Memory of llama-3.1-8b, int4 on rtx-4090": what is drawn, and what is the same in all rows.
-local function title_of(list, v)
-    local function only(name)
-        local values = distinct(list, name)
-        return #values == 1 and tostring(values[1]) or nil
-    end
-    local of = {}
-    for _, name in ipairs { "model", "precision" } do of[#of + 1] = only(name) end
-    local text = v == "total" and "Memory" or v
-    if #of > 0 then text = text .. " of " .. table.concat(of, ", ") end
-    return only("device") and text .. " on " .. only("device") or text
-end
-
---- What tells the curves of a plot over x apart: the columns that vary, as a name for each row.
-local function namer(self, list, x, y)
-    local varied = {}
-    local function consider(names)
-        for _, name in ipairs(names) do
-            if name ~= x and #distinct(list, name) > 1 then varied[#varied + 1] = name end
+        local name = COLUMNS[y] == "tokens" and units.ki(row[y]) or label(row[y])
+        if not across[name] then
+            across[name] = true
+            across[#across + 1] = name
         end
+        at[key][name] = row[v]
+        reason = reason or row.reason
     end
-    consider(AXES)
-    for _, name in ipairs(state(self).axes.shown) do
-        consider { axes_of.column(state(self), name) }
-    end
-    return function(row)
-        local parts = {}
-        for i, name in ipairs(varied) do
-            local v = row[name]
-            parts[i] = name == "seq" and "seq " .. units.ki(v)
-                or type(v) == "number" and name .. " " .. v or tostring(v)
-        end
-        return #parts > 0 and table.concat(parts, ", ") or y
-    end
+    return ask.result("pivot", { rows = lines, lead = lead, across = across, value = v,
+        unit = axes_of.place(st, v) == "value" and COLUMNS[v] or nil, reason = reason })
 end
 
---- plot(x, y [, series]): curves, one per value of a third column, or of all columns that vary.
-function pictures.plot(self, x, y, by)
-    x, y = x or "seq", y or "total"
-    local list = list_of(self)
-    local name_of = by and function(row) return tostring(row[by]) end or namer(self, list, x, y)
-    local at, series = {}, {}
-    for _, row in ipairs(list) do
-        local name = name_of(row)
-        if not at[name] then
-            at[name] = { name = name, points = {} }
-            series[#series + 1] = at[name]
-        end
-        if row[x] ~= nil and row[y] ~= nil and row[y] ~= math.maxinteger then
-            table.insert(at[name].points, { row[x], row[y] })
-        end
+local pivot = {}
+
+function pivot.grid(r)
+    local headers, rows = {}, {}
+    for c, name in ipairs(r.lead) do headers[c] = { name, unit = COLUMNS[name] or nil } end
+    for _, name in ipairs(r.across) do headers[#headers + 1] = { name, unit = r.unit } end
+    for i, line in ipairs(r.rows) do
+        rows[i] = {}
+        for c, header in ipairs(headers) do rows[i][c] = line[header[1]] end
     end
-    return "plot", series, chart_opts { x = x, y = y, log = x == "seq" or x == "batch",
-        title = title_of(list, y) .. " by " .. x, xkind = COLUMNS[x], ykind = COLUMNS[y] }
+    return headers, rows
 end
 
---- heatmap(x, y [, v]): share of what is available, as a map of what fits.
-function pictures.heatmap(self, x, y, v)
-    local list = list_of(self)
-    v = v or "total"
-    -- a share of it means something where it is the same in all rows
-    local available
-    for _, row in ipairs(list) do
-        local one = row.free and row.total and row.free + row.total or available
-        if available and one ~= available then
-            available = nil
-            break
-        end
-        available = one
-    end
-    return "heatmap", list, chart_opts { x = x or "seq", y = y or "batch", v = v,
-        title = title_of(list, v), available = COLUMNS[v] == "bytes" and available or nil }
+function pivot.show(r)
+    local text = ask.layout(pivot.grid(r))
+    return r.reason and text .. "\nempty where it cannot be: " .. r.reason or text
 end
 
---- bars([label [, v]]): a bar a row.
-function pictures.bars(self, name, v)
-    local list, rows = list_of(self), {}
-    v = v or "total"
-    name = name or #distinct(list, "device") > 1 and "device" or #distinct(list, "precision") > 1
-        and "precision" or "model"
-    for _, row in ipairs(list) do
-        if row[v] ~= nil then rows[#rows + 1] = { tostring(row[name]), row[v] } end
-    end
-    return "bars", rows, chart_opts { title = title_of(list, v) .. " by " .. name, unit = COLUMNS[v]
-        or nil }
-end
-
-function pictures.spark(self, v)
-    local values = {}
-    for i, row in ipairs(list_of(self)) do values[i] = row[v or "total"] end
-    return "spark", values, chart_opts {}
-end
-
-for name, picture in pairs(pictures) do
-    methods[name] = function(self, ...)
-        local kind, rows, opts = picture(self, ...)
-        return require("oomph.chart")[kind](rows, opts)
-    end
-end
-
---- What tells most about the rows: a map of seq and batch, curves by seq, or bars.
-local function best_picture(self)
-    local list = list_of(self)
-    local long, wide = #distinct(list, "seq"), #distinct(list, "batch")
-    if long > 1 and wide > 1 and #list <= long * wide then return "heatmap" end
-    return long > 1 and "plot" or "bars"
-end
-
---- save("x.svg" [, "plot" | "heatmap" | "bars" | "spark",
--- ...]): a chart as a picture; .csv, .json and
---- .md write the rows.
-function methods.save(self, path, how, ...)
-    local writers = { csv = methods.csv, json = methods.json, md = methods.markdown }
-    local ending = type(path) == "string" and path:match("%.(%w+)$")
-    if writers[ending] then return writers[ending](self, path) end
-    local drawn = require("oomph.picture")
-    if not drawn.ENDINGS[ending] then
-        fail("save takes a file name that ends in .svg, .png, .pdf, .csv, .json or .md")
-    end
-    local picture = pictures[how or best_picture(self)]
-    if not picture then
-        fail("save draws \"plot\", \"heatmap\", \"bars\" or \"spark\", not \"%s\"", tostring(how))
-    end
-    local text = drawn.bytes(ending, picture(self, ...))
-    write_file(path, function(write) write(text) end)
-end
+result.add_kind("pivot", pivot)

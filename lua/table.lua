@@ -27,12 +27,15 @@ end
 -- A column of sizes: one unit for all, by the largest. What would read 0.00 in it keeps its own
 -- unit.
 local function size_texts(column, rows, c, opts)
-    local largest = 0
+    local largest
     for _, row in ipairs(rows) do
         local v = row[c]
         if type(v) == "number" and math.abs(v) < math.huge then
-            largest = math.max(largest, math.abs(v))
+            largest = math.max(largest or 0, math.abs(v))
         end
+    end
+    if not largest then -- no size that would have a unit
+        return units.number
     end
     local unit = units.unit_for(largest, opts.units)
     column.title = column.name .. " " .. unit
@@ -194,6 +197,21 @@ local function put(columns, text_of, ellipsis)
         cells[c] = term.pad(text, column.width, column.right and "right" or "left")
     end
     return (table.concat(cells, (" "):rep(GAP)):gsub(" +$", ""))
+end
+
+--- The same without the columns in which no row has anything.
+function M.without_empty(headers, rows)
+    local kept, cells = {}, {}
+    for r in ipairs(rows) do cells[r] = {} end
+    for c = 1, #headers do
+        local any = false
+        for _, row in ipairs(rows) do any = any or row[c] ~= nil end
+        if any then
+            kept[#kept + 1] = headers[c]
+            for r, row in ipairs(rows) do cells[r][#kept] = row[c] end
+        end
+    end
+    return kept, cells
 end
 
 --- What result:table{rows=, width=} asks for, checked.

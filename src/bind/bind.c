@@ -34,7 +34,8 @@ static char catalogue_key, plans_key, request_key;
 
 static const bind_entry *const entry_lists[] = { bind_memory_entries, bind_solve_entries,
                                                  bind_model_entries, bind_catalogue_entries,
-                                                 bind_sweep_entries, bind_tools_entries };
+                                                 bind_sweep_entries, bind_rows_entries,
+                                                 bind_tools_entries };
 
 /* Functions written in Lua: the module is required on first use. */
 static const bind_doc lua_docs[] = {

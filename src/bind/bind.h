@@ -20,7 +20,7 @@ typedef struct {
 
 /* The functions of one binding file, ended by { 0 }. */
 extern const bind_entry bind_model_entries[], bind_memory_entries[], bind_solve_entries[],
-    bind_catalogue_entries[], bind_sweep_entries[], bind_tools_entries[];
+    bind_catalogue_entries[], bind_sweep_entries[], bind_rows_entries[], bind_tools_entries[];
 
 /* An option is a session variable and a key of every call. */
 typedef struct {

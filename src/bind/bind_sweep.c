@@ -1,26 +1,13 @@
 /* bind_sweep.c: grids as Lua sees them. lua/sweep.lua turns options into lists; here the lists
- * become a grid, a query runs over it, and rows come back one at a time or as CSV. */
-#include "request.h"
+ * become a grid and a query runs over it. bind_rows.c has what comes of it. */
+#include "sweep.h"
 
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define GRID "oomph.grid"
-#define ROWS "oomph.rows"
 #define INTERRUPT "oomph.interrupt"     /* light userdata: the shell's flag, a sig_atomic_t */
-
-typedef struct {
-    oom_grid grid;
-    oom_model **models;
-    oom_precision *precisions;
-    oom_variant *variants;
-    const oom_deployment **devices;
-    uint64_t *seqs, *batches;
-} bind_grid;
-
-typedef struct { oom_rows rows; oom_column columns[OOM_COLUMNS]; } bind_rows;
 
 /* ---- the grid ---- */
 
@@ -149,7 +136,7 @@ static int sweep_grid(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     g = lua_newuserdatauv(L, sizeof *g, 1);
     memset(g, 0, sizeof *g);
-    luaL_newmetatable(L, GRID);
+    luaL_newmetatable(L, BIND_GRID);
     lua_setmetatable(L, -2);
     lua_newtable(L);
     lua_pushvalue(L, -1);
@@ -170,7 +157,7 @@ static int sweep_grid(lua_State *L)
 
 /* ---- a query ---- */
 
-static oom_column column_at(lua_State *L, int index)
+oom_column bind_column(lua_State *L, int index)
 {
     const char *name = luaL_checkstring(L, index);
 
@@ -208,7 +195,7 @@ static void read_where(lua_State *L, int table, oom_query *q)
             lua_rawgeti(L, -1, 1);
             lua_rawgeti(L, -2, 2);
             lua_rawgeti(L, -3, 3);
-            b->column = column_at(L, -3);
+            b->column = bind_column(L, -3);
             b->least = luaL_checkinteger(L, -2);
             b->most = luaL_checkinteger(L, -1);
             q->n_where++;
@@ -226,7 +213,7 @@ static void read_query(lua_State *L, int table, oom_query *q)
         for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++, lua_pop(L, 1)) {
             if (q->n_columns == OOM_COLUMNS)
                 bind_error(L, "sweep: a column twice");
-            q->columns[q->n_columns++] = column_at(L, -1);
+            q->columns[q->n_columns++] = bind_column(L, -1);
         }
     lua_settop(L, table);
     lua_getfield(L, table, "count");
@@ -238,7 +225,7 @@ static void read_query(lua_State *L, int table, oom_query *q)
     if (lua_getfield(L, table, "group") != LUA_TNIL)
         q->group = axis_at(L, -1);
     if (lua_getfield(L, table, "by") != LUA_TNIL)
-        q->by = column_at(L, -1);
+        q->by = bind_column(L, -1);
     if (lua_getfield(L, table, "top") != LUA_TNIL) {
         lua_Integer n = luaL_checkinteger(L, -1);
 
@@ -294,22 +281,35 @@ static bool go_on(void *ctx, uint64_t done, uint64_t all)
     return true;
 }
 
-static int rows_gc(lua_State *L)
+/* The list of rows the query is for, as C has it: in a userdata left on the stack. NULL: none. */
+static const uint64_t *chosen(lua_State *L, int query, size_t *n)
 {
-    bind_rows *r = luaL_checkudata(L, 1, ROWS);
+    uint64_t *list;
 
-    oom_rows_free(&r->rows);
-    return 0;
+    if (lua_getfield(L, query, "index") != LUA_TTABLE)
+        return NULL;
+    *n = lua_rawlen(L, -1);
+    list = lua_newuserdatauv(L, (*n + 1) * sizeof *list, 0);
+    for (size_t i = 0; i < *n; i++) {
+        lua_rawgeti(L, -2, (lua_Integer)i + 1);
+        list[i] = (uint64_t)luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    return list;
 }
 
-/* grid_run(grid, query [, progress]) -> rows, n, points, matched, stopped */
+/* grid_run(grid, query [, progress]) -> rows, n, points, matched, stopped. query.index: a list of
+ * rows of the grid, counted from 0, which are evaluated and no others. */
 static int sweep_run(lua_State *L)
 {
-    bind_grid *g = luaL_checkudata(L, 1, GRID);
+    bind_grid *g = luaL_checkudata(L, 1, BIND_GRID);
     watch w = { .L = L };
+    const uint64_t *index;
     oom_query q;
-    bind_rows *r;
+    oom_rows *rows;
+    oom_status st;
     oom_error err;
+    size_t n = 0;
 
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 3);
@@ -323,169 +323,18 @@ static int sweep_run(lua_State *L)
     clock_gettime(CLOCK_MONOTONIC, &w.started);
     q.go_on = go_on;
     q.ctx = &w;
-    r = lua_newuserdatauv(L, sizeof *r, 1);
-    memset(r, 0, sizeof *r);
-    memcpy(r->columns, q.columns, sizeof r->columns);
-    if (luaL_newmetatable(L, ROWS)) {
-        lua_pushcfunction(L, rows_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, 1);
-    lua_setiuservalue(L, -2, 1);
+    index = chosen(L, 3, &n);
+    rows = &bind_new_rows(L, 1, q.columns)->rows;
     luaL_checkstack(L, 8, NULL);
-    if (oom_grid_run(&g->grid, &q, &oom_libc_alloc, &r->rows, &err) != OOM_OK)
+    st = index ? oom_grid_pick(&g->grid, &q, index, n, &oom_libc_alloc, rows, &err)
+               : oom_grid_run(&g->grid, &q, &oom_libc_alloc, rows, &err);
+    if (st != OOM_OK)
         bind_fail(L, &err);
-    bind_holds(L, r->rows.cap * (r->rows.n_columns + 1) * sizeof *r->rows.values);
-    lua_pushinteger(L, (lua_Integer)r->rows.n);
-    lua_pushinteger(L, (lua_Integer)r->rows.points);
-    lua_pushinteger(L, (lua_Integer)r->rows.matched);
-    lua_pushboolean(L, r->rows.stopped);
+    bind_filled(L, rows);
+    lua_pushinteger(L, (lua_Integer)rows->points);
+    lua_pushinteger(L, (lua_Integer)rows->matched);
+    lua_pushboolean(L, rows->stopped);
     return 5;
-}
-
-/* ---- rows ---- */
-
-static size_t row_at(lua_State *L, const bind_rows *r)
-{
-    lua_Integer i = luaL_checkinteger(L, 2);
-
-    if (i < 1 || (uint64_t)i > r->rows.n)
-        bind_error(L, "sweep: row %I of %I", i, (lua_Integer)r->rows.n);
-    return (size_t)i - 1;
-}
-
-/* rows_get(rows, i) -> values by column name, positions on the axes (1-based), index */
-static int sweep_get(lua_State *L)
-{
-    bind_rows *r = luaL_checkudata(L, 1, ROWS);
-    size_t i = row_at(L, r), at[OOM_AXES];
-    bind_grid *g;
-
-    lua_getiuservalue(L, 1, 1);
-    g = lua_touserdata(L, -1);
-    oom_grid_at(&g->grid, r->rows.index[i], at);
-    lua_createtable(L, 0, (int)r->rows.n_columns + 8);
-    for (size_t c = 0; c < r->rows.n_columns; c++) {
-        int64_t v = r->rows.values[i * r->rows.n_columns + c];
-
-        if (v == OOM_MISSING)
-            continue;
-        if (r->columns[c] == OOM_COLUMN_FITS)
-            lua_pushboolean(L, (int)v);
-        else
-            lua_pushinteger(L, v);
-        lua_setfield(L, -2, oom_column_name(r->columns[c]));
-    }
-    set_int(L, "seq", g->seqs[at[OOM_AXIS_SEQ]]);
-    set_int(L, "batch", g->batches[at[OOM_AXIS_BATCH]]);
-    for (int a = 0; a < 4; a++)
-        lua_pushinteger(L, (lua_Integer)at[a] + 1);
-    lua_pushinteger(L, (lua_Integer)r->rows.index[i]);
-    return 6;
-}
-
-static int sweep_reason(lua_State *L)
-{
-    bind_grid *g = luaL_checkudata(L, 1, GRID);
-    oom_error err;
-
-    if (oom_grid_reason(&g->grid, (uint64_t)luaL_checkinteger(L, 2), &err) == OOM_OK)
-        return 0;
-    lua_pushstring(L, err.msg);
-    return 1;
-}
-
-static void add_number(luaL_Buffer *b, int64_t v)
-{
-    char digits[24];
-    size_t n = sizeof digits;
-    uint64_t u = v < 0 ? (uint64_t)0 - (uint64_t)v : (uint64_t)v;
-
-    do
-        digits[--n] = (char)('0' + u % 10);
-    while ((u /= 10) != 0);
-    if (v < 0)
-        digits[--n] = '-';
-    luaL_addlstring(b, digits + n, sizeof digits - n);
-}
-
-/* The reason of the last row that could not be: rows of one plan share it, unless a point is too
- * large. */
-typedef struct { uint64_t plan; oom_error err; } reason;
-
-/* Why a row cannot be, quoted for CSV. */
-static void add_reason(luaL_Buffer *b, const oom_grid *g, uint64_t index, reason *why)
-{
-    uint64_t plan = index / (g->n_seqs * g->n_batches);
-
-    if (why->plan != plan || why->err.status == OOM_TOOLARGE) {
-        why->err = (oom_error){ OOM_OK, "" };
-        why->plan = plan;
-        oom_grid_reason(g, index, &why->err);
-    }
-    luaL_addchar(b, '"');
-    for (const char *c = why->err.msg; *c; c++) {
-        if (*c == '"')
-            luaL_addchar(b, '"');
-        luaL_addchar(b, *c);
-    }
-    luaL_addchar(b, '"');
-}
-
-/* rows_csv(rows, from, to, labels) -> text of those rows. labels: for the axes model, precision,
- * variant and device a list of ready cells each (a variant's may be several cells). */
-static int sweep_csv(lua_State *L)
-{
-    bind_rows *r = luaL_checkudata(L, 1, ROWS);
-    lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
-    reason why = { .plan = UINT64_MAX };
-    bind_grid *g;
-    luaL_Buffer b;
-
-    luaL_checktype(L, 4, LUA_TTABLE);
-    lua_settop(L, 4);
-    for (int a = 1; a <= 4; a++)
-        lua_rawgeti(L, 4, a);           /* 5 … 8 */
-    lua_getiuservalue(L, 1, 1);
-    g = lua_touserdata(L, -1);
-    luaL_buffinit(L, &b);
-    for (lua_Integer i = from; i <= to && (uint64_t)i <= r->rows.n; i++) {
-        size_t row = (size_t)i - 1, at[OOM_AXES];
-        bool missing = false;
-
-        oom_grid_at(&g->grid, r->rows.index[row], at);
-        for (int a = 0; a < 4; a++) {
-            if (lua_isnil(L, 5 + a))    /* an axis without a column */
-                continue;
-            lua_rawgeti(L, 5 + a, (lua_Integer)at[a] + 1);
-            luaL_addvalue(&b);
-            luaL_addchar(&b, ',');
-        }
-        add_number(&b, (int64_t)g->seqs[at[OOM_AXIS_SEQ]]);
-        luaL_addchar(&b, ',');
-        add_number(&b, (int64_t)g->batches[at[OOM_AXIS_BATCH]]);
-        for (size_t c = 0; c < r->rows.n_columns; c++) {
-            int64_t v = r->rows.values[row * r->rows.n_columns + c];
-
-            if (r->columns[c] == OOM_COLUMN_SEQ || r->columns[c] == OOM_COLUMN_BATCH)
-                continue;
-            luaL_addchar(&b, ',');
-            missing = missing || v == OOM_MISSING;
-            if (v == OOM_MISSING)
-                continue;
-            if (r->columns[c] == OOM_COLUMN_FITS)
-                luaL_addstring(&b, v ? "true" : "false");
-            else
-                add_number(&b, v);
-        }
-        luaL_addchar(&b, ',');
-        if (missing)
-            add_reason(&b, &g->grid, r->rows.index[row], &why);
-        luaL_addchar(&b, '\n');
-    }
-    luaL_pushresult(&b);
-    return 1;
 }
 
 /* bytes("2GiB") -> 2147483648, for conditions */
@@ -504,8 +353,5 @@ const bind_entry bind_sweep_entries[] = {
     { "bytes", sweep_bytes, NULL, NULL, NULL },
     { "grid", sweep_grid, NULL, NULL, NULL },
     { "grid_run", sweep_run, NULL, NULL, NULL },
-    { "grid_reason", sweep_reason, NULL, NULL, NULL },
-    { "rows_get", sweep_get, NULL, NULL, NULL },
-    { "rows_csv", sweep_csv, NULL, NULL, NULL },
     { 0 }
 };

@@ -118,11 +118,12 @@ static void put(const oom_alloc *a, void *p, size_t n, size_t each)
 
 #define MAX_THREADS 16
 
-typedef struct { uint64_t index; size_t worker, row; } place;
+/* Rows of one worker that follow each other in the grid. */
+typedef struct { uint64_t index; const oom_rows *rows; size_t first, n; } stretch;
 
 static int by_index(const void *a, const void *b)
 {
-    const place *x = a, *y = b;
+    const stretch *x = a, *y = b;
 
     return (x->index > y->index) - (x->index < y->index);
 }
@@ -136,37 +137,61 @@ static int by_rank(const void *a, const void *b)        /* key descending, then 
     return (x->index > y->index) - (x->index < y->index);
 }
 
-/* Rows of all workers in order of index. Tiles of one worker are already in order. */
+/* Which device of which job a row is of: its rows lie together, in one worker. */
+static uint64_t block_of(const worker *w, uint64_t index)
+{
+    uint64_t line = index / w->g->n_batches;
+
+    return line / w->g->n_seqs * w->jobs_per_unit + line % w->g->n_seqs / w->seqs_per_job;
+}
+
+/* The stretches of all workers' rows; with list NULL only how many there are. */
+static size_t find_stretches(const worker *w, unsigned n, stretch *list)
+{
+    size_t found = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        const oom_rows *rows = &w[i].rows;
+
+        for (size_t first = 0, end; first < rows->n; first = end, found++) {
+            uint64_t block = block_of(w, rows->index[first]);
+
+            for (end = first + 1; end < rows->n && block_of(w, rows->index[end]) == block;)
+                end++;
+            if (list)
+                list[found] = (stretch){ rows->index[first], rows, first, end - first };
+        }
+    }
+    return found;
+}
+
+/* Rows of all workers in order of index. */
 static bool merge_stored(worker *w, unsigned n, oom_rows *out)
 {
     const oom_alloc *a = out->alloc;
-    size_t total = 0, at = 0;
-    place *order;
+    size_t total = 0, count = find_stretches(w, n, NULL), width = out->n_columns;
+    stretch *list = get(a, count, sizeof *list);
 
     for (unsigned i = 0; i < n; i++)
         total += w[i].rows.n;
-    order = get(a, total, sizeof *order);
-    if (!order || !grid_make_room(out, total + 1)) {
-        put(a, order, total, sizeof *order);
+    if (!list || !grid_make_room(out, total + 1)) {
+        put(a, list, count, sizeof *list);
         return false;
     }
-    for (unsigned i = 0; i < n; i++)
-        for (size_t r = 0; r < w[i].rows.n; r++)
-            order[at++] = (place){ w[i].rows.index[r], i, r };
-    qsort(order, total, sizeof *order, by_index);
-    for (size_t i = 0; i < total; i++) {
-        const oom_rows *from = &w[order[i].worker].rows;
+    find_stretches(w, n, list);
+    qsort(list, count, sizeof *list, by_index);
+    for (size_t i = 0; i < count; i++) {
+        const oom_rows *from = list[i].rows;
 
-        out->index[i] = order[i].index;
-        if (out->n_columns)
-            memcpy(out->values + i * out->n_columns, from->values + order[i].row * out->n_columns,
-                   out->n_columns * sizeof *out->values);
+        memcpy(out->index + out->n, from->index + list[i].first, list[i].n * sizeof *out->index);
+        if (width)
+            memcpy(out->values + out->n * width, from->values + list[i].first * width,
+                   list[i].n * width * sizeof *out->values);
+        out->n += list[i].n;
     }
-    out->n = total;
-    put(a, order, total, sizeof *order);
+    put(a, list, count, sizeof *list);
     return true;
 }
-
 
 static bool merge_ranked(worker *w, unsigned n, oom_rows *out)
 {
@@ -229,77 +254,147 @@ static oom_status prepare_models(const oom_grid *g, oom_param_counts *counts, un
     return st;
 }
 
+/* One run: what its workers share, and the workers. */
+typedef struct {
+    const oom_grid *g;
+    const oom_query *q;
+    const oom_alloc *alloc;
+    uint32_t *alike, *next_alike;       /* of each device */
+    oom_param_counts *counts;           /* of each model */
+    atomic_uint_least64_t next, done;   /* jobs */
+    atomic_bool stop;
+    unsigned n;                         /* workers */
+    worker w[MAX_THREADS];
+} run;
+
+static oom_status no_memory(oom_error *err) { return oom_fail(err, OOM_NOMEM, "out of memory"); }
+
+static oom_status prepare_worker(run *r, worker *w, bool notes, oom_error *err)
+{
+    const oom_grid *g = r->g;
+
+    *w = (worker){ .g = g, .q = r->q, .next = &r->next, .stop = &r->stop, .done = &r->done,
+                   .seqs_per_job = seqs_of_a_job(g, r->n), .alike = r->alike,
+                   .next_alike = r->next_alike, .counts = r->counts, .asks = w == r->w,
+                   .full = needs_full(r->q),
+                   .rows = { .n_columns = r->q->n_columns, .alloc = r->alloc } };
+    w->jobs_per_unit = g->n_seqs ? div_up(g->n_seqs, w->seqs_per_job) : 0;
+    w->n_jobs = oom_grid_size(g) == 0 ? 0
+              : g->n_models * g->n_precisions * g->n_variants * w->jobs_per_unit;
+    w->n_best = r->q->group != OOM_AXES ? group_size(g, r->q->group) : r->q->top;
+    w->plan = get(r->alloc, 1, oom_plan_bytes());
+    w->notes = notes ? get(r->alloc, 1, oom_notes_bytes()) : NULL;
+    w->available = get(r->alloc, g->n_devices, sizeof *w->available);
+    w->best = get(r->alloc, w->n_best, sizeof *w->best);
+    return w->plan && (w->notes || !notes) && w->available && w->best ? OOM_OK : no_memory(err);
+}
+
+static oom_status begin(run *r, oom_error *err)
+{
+    const oom_grid *g = r->g;
+    bool notes = false;
+    oom_status st;
+
+    if (oom_grid_size(g) == SAT_TOOLARGE)
+        return oom_fail(err, OOM_TOOLARGE, "sweep: more than 2^63 points");
+    r->alike = get(r->alloc, g->n_devices, sizeof *r->alike);
+    r->next_alike = get(r->alloc, g->n_devices, sizeof *r->next_alike);
+    r->counts = get(r->alloc, g->n_models, sizeof *r->counts);
+    if (!r->alike || !r->next_alike || !r->counts)
+        return no_memory(err);
+    st = prepare_models(g, r->counts, &r->n, err);
+    find_alike(g, r->alike, r->next_alike);
+    for (size_t v = 0; v < g->n_variants; v++)
+        notes = notes || g->variants[v].engine->takes_notes;
+    for (unsigned i = 0; i < r->n && st == OOM_OK; i++)
+        st = prepare_worker(r, &r->w[i], notes, err);
+    return st;
+}
+
+static void end(run *r)
+{
+    const oom_alloc *a = r->alloc;
+
+    for (unsigned i = 0; i < r->n; i++) {
+        put(a, r->w[i].plan, 1, oom_plan_bytes());
+        put(a, r->w[i].notes, 1, oom_notes_bytes());
+        put(a, r->w[i].available, r->g->n_devices, sizeof *r->w[i].available);
+        put(a, r->w[i].best, r->w[i].n_best, sizeof *r->w[i].best);
+        oom_rows_free(&r->w[i].rows);
+    }
+    put(a, r->alike, r->g->n_devices, sizeof *r->alike);
+    put(a, r->next_alike, r->g->n_devices, sizeof *r->next_alike);
+    put(a, r->counts, r->g->n_models, sizeof *r->counts);
+}
+
+static void work(run *r)
+{
+    pthread_t threads[MAX_THREADS];
+    unsigned started = 0;
+
+    for (; started + 1 < r->n; started++)       /* fewer threads are only slower */
+        if (pthread_create(&threads[started], NULL, grid_work, &r->w[started + 1]) != 0)
+            break;
+    grid_work(&r->w[0]);
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static oom_status merge(run *r, oom_rows *out, oom_error *err)
+{
+    const oom_query *q = r->q;
+
+    for (unsigned i = 0; i < r->n; i++) {
+        out->points += r->w[i].points;
+        out->matched += r->w[i].matched;
+        out->stopped = out->stopped || r->w[i].rows.stopped;
+        if (r->w[i].status == OOM_NOMEM)
+            return no_memory(err);
+        if (r->w[i].status == OOM_TOOLARGE)
+            return oom_fail(err, OOM_TOOLARGE, "sweep: more rows than memory allows; filter with "
+                            ":where, group, or stream with to=\"file.csv\"");
+    }
+    if (q->count_only)
+        return OOM_OK;
+    if (q->group != OOM_AXES || q->top)
+        return merge_ranked(r->w, r->n, out) ? OOM_OK : no_memory(err);
+    return merge_stored(r->w, r->n, out) ? OOM_OK : no_memory(err);
+}
+
 oom_status oom_grid_run(const oom_grid *g, const oom_query *q, const oom_alloc *a, oom_rows *out,
                         oom_error *err)
 {
-    atomic_uint_least64_t next = 0, done = 0;
-    atomic_bool stop = false;
-    worker w[MAX_THREADS];
-    pthread_t threads[MAX_THREADS];
-    unsigned n = q->threads > 1 ? (unsigned)min_u64(q->threads, MAX_THREADS) : 1, started = 0;
-    uint32_t *first = get(a, g->n_devices, sizeof *first);
-    uint32_t *following = get(a, g->n_devices, sizeof *following);
-    oom_param_counts *counts = get(a, g->n_models, sizeof *counts);
-    oom_status st = first && following && counts ? OOM_OK
-                  : oom_fail(err, OOM_NOMEM, "out of memory");
-    bool notes = false;
+    run r = { .g = g, .q = q, .alloc = a,
+              .n = q->threads > 1 ? (unsigned)min_u64(q->threads, MAX_THREADS) : 1 };
+    oom_status st = begin(&r, err);
 
-    for (size_t v = 0; v < g->n_variants; v++)
-        notes = notes || g->variants[v].engine->takes_notes;
-    memset(w, 0, sizeof w);
     *out = (oom_rows){ .n_columns = q->n_columns, .alloc = a };
-    if (st == OOM_OK && oom_grid_size(g) == SAT_TOOLARGE)
-        st = oom_fail(err, OOM_TOOLARGE, "sweep: more than 2^63 points");
-    if (st == OOM_OK)
-        st = prepare_models(g, counts, &n, err);
-    if (st == OOM_OK)
-        find_alike(g, first, following);
-    for (unsigned i = 0; i < n && st == OOM_OK; i++) {
-        w[i] = (worker){ .g = g, .q = q, .next = &next, .stop = &stop, .done = &done,
-                         .seqs_per_job = seqs_of_a_job(g, n), .alike = first,
-                         .next_alike = following, .counts = counts, .asks = i == 0,
-                         .full = needs_full(q), .rows = { .n_columns = q->n_columns, .alloc = a } };
-        w[i].jobs_per_unit = g->n_seqs ? div_up(g->n_seqs, w[i].seqs_per_job) : 0;
-        w[i].n_jobs = oom_grid_size(g) == 0 ? 0
-                    : g->n_models * g->n_precisions * g->n_variants * w[i].jobs_per_unit;
-        w[i].n_best = q->group != OOM_AXES ? group_size(g, q->group) : q->top;
-        w[i].plan = get(a, 1, oom_plan_bytes());
-        w[i].notes = notes ? get(a, 1, oom_notes_bytes()) : NULL;
-        w[i].available = get(a, g->n_devices, sizeof(uint64_t));
-        w[i].best = get(a, w[i].n_best, sizeof(ranked));
-        if (!w[i].plan || (notes && !w[i].notes) || !w[i].available || !w[i].best)
-            st = oom_fail(err, OOM_NOMEM, "out of memory");
+    if (st == OOM_OK) {
+        work(&r);
+        st = merge(&r, out, err);
     }
-    for (; st == OOM_OK && started + 1 < n; started++)  /* fewer threads are only slower */
-        if (pthread_create(&threads[started], NULL, grid_work, &w[started + 1]) != 0)
-            break;
-    if (st == OOM_OK)
-        grid_work(&w[0]);
-    for (unsigned i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
-    for (unsigned i = 0; i < n && st == OOM_OK; i++) {
-        out->points += w[i].points;
-        out->matched += w[i].matched;
-        out->stopped = out->stopped || w[i].rows.stopped;
-        if (w[i].status == OOM_NOMEM)
-            st = oom_fail(err, OOM_NOMEM, "out of memory");
-        else if (w[i].status == OOM_TOOLARGE)
-            st = oom_fail(err, OOM_TOOLARGE, "sweep: more rows than memory allows; filter with "
-                          ":where, group, or stream with to=\"file.csv\"");
+    end(&r);
+    if (st != OOM_OK)
+        oom_rows_free(out);
+    return st;
+}
+
+oom_status oom_grid_pick(const oom_grid *g, const oom_query *q, const uint64_t *index, size_t n,
+                         const oom_alloc *a, oom_rows *out, oom_error *err)
+{
+    run r = { .g = g, .q = q, .alloc = a, .n = 1 };
+    oom_status st = begin(&r, err);
+
+    *out = (oom_rows){ .n_columns = q->n_columns, .alloc = a };
+    if (st == OOM_OK && !grid_make_room(out, n + 1))
+        st = no_memory(err);
+    for (size_t i = 0; i < n && st == OOM_OK && !out->stopped; i++) {
+        out->stopped = i % 64 == 0 && q->go_on && !q->go_on(q->ctx, i, n);
+        if (!out->stopped)
+            grid_fill_row(&r.w[0], out, index[i]);
     }
-    if (st == OOM_OK && !q->count_only
-        && !(q->group != OOM_AXES || q->top ? merge_ranked(w, n, out) : merge_stored(w, n, out)))
-        st = oom_fail(err, OOM_NOMEM, "out of memory");
-    for (unsigned i = 0; i < n; i++) {
-        put(a, w[i].plan, 1, oom_plan_bytes());
-        put(a, w[i].notes, 1, oom_notes_bytes());
-        put(a, w[i].available, g->n_devices, sizeof(uint64_t));
-        put(a, w[i].best, w[i].n_best, sizeof(ranked));
-        oom_rows_free(&w[i].rows);
-    }
-    put(a, first, g->n_devices, sizeof *first);
-    put(a, following, g->n_devices, sizeof *following);
-    put(a, counts, g->n_models, sizeof *counts);
+    out->points = out->matched = out->n;
+    end(&r);
     if (st != OOM_OK)
         oom_rows_free(out);
     return st;

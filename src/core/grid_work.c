@@ -12,55 +12,57 @@ static size_t values_bytes(const oom_rows *r, size_t cap)
     return cap * r->n_columns * sizeof *r->values + 1;
 }
 
-static void give_back(oom_rows *r)
-{
-    if (r->index)
-        r->alloc->resize(r->alloc->ctx, r->index, r->cap * sizeof *r->index, 0);
-    if (r->values)
-        r->alloc->resize(r->alloc->ctx, r->values, values_bytes(r, r->cap), 0);
-}
-
 void oom_rows_free(oom_rows *r)
 {
-    if (!r->alloc)
-        return;
-    give_back(r);
+    if (r->index)
+        r->alloc->resize(r->alloc->ctx, r->index, r->index_cap * sizeof *r->index, 0);
+    if (r->values)
+        r->alloc->resize(r->alloc->ctx, r->values, values_bytes(r, r->cap), 0);
     r->index = NULL;
     r->values = NULL;
-    r->n = r->cap = 0;
+    r->n = r->cap = r->index_cap = 0;
 }
 
-/* Both lists grow together or not at all. */
 bool grid_make_room(oom_rows *r, size_t more)
 {
     const oom_alloc *a = r->alloc;
     size_t cap = r->cap ? r->cap : 1024, width = r->n_columns ? r->n_columns : 1;
-    uint64_t *index;
-    int64_t *values;
+    void *bigger;
 
     if (r->cap - r->n >= more)
         return true;
     while (cap - r->n < more) {
-        if (cap > SIZE_MAX / 16 / width / sizeof *values)
+        if (cap > SIZE_MAX / 16 / width / sizeof *r->values)
             return false;
         cap *= 2;
     }
-    index = a->resize(a->ctx, NULL, 0, cap * sizeof *index);
-    values = index ? a->resize(a->ctx, NULL, 0, values_bytes(r, cap)) : NULL;
-    if (!values) {
-        if (index)
-            a->resize(a->ctx, index, cap * sizeof *index, 0);
-        return false;
+    if (r->index_cap < cap) {
+        bigger = a->resize(a->ctx, r->index, r->index_cap * sizeof *r->index,
+                           cap * sizeof *r->index);
+        if (!bigger)
+            return false;
+        r->index = bigger;
+        r->index_cap = cap;
     }
-    if (r->n)
-        memcpy(index, r->index, r->n * sizeof *index);
-    if (r->n && r->n_columns)
-        memcpy(values, r->values, r->n * r->n_columns * sizeof *values);
-    give_back(r);
-    r->index = index;
-    r->values = values;
+    bigger = a->resize(a->ctx, r->values, r->values ? values_bytes(r, r->cap) : 0,
+                       values_bytes(r, cap));
+    if (!bigger)
+        return false;
+    r->values = bigger;
     r->cap = cap;
     return true;
+}
+
+oom_status oom_rows_add(oom_rows *to, const oom_rows *from, size_t row, oom_error *err)
+{
+    if (!grid_make_room(to, 1))
+        return oom_fail(err, OOM_NOMEM, "out of memory");
+    to->index[to->n] = from->index[row];
+    if (to->n_columns)
+        memcpy(to->values + to->n * to->n_columns, from->values + row * to->n_columns,
+               to->n_columns * sizeof *to->values);
+    to->n++;
+    return OOM_OK;
 }
 
 /* ---- one worker ----------------------------------------------------------------------------- */
@@ -356,10 +358,11 @@ void *grid_work(void *ctx)
     return NULL;
 }
 
-/* Values of a few chosen rows: each evaluated again, in full. */
+/* Values of chosen rows: each evaluated in full. Neighbours share their plan. */
 void grid_fill_row(worker *w, oom_rows *out, uint64_t index)
 {
     const oom_grid *g = w->g;
+    uint64_t plan = index / (g->n_seqs * g->n_batches) + 1;
     size_t at[OOM_AXES];
     int64_t v[OOM_COLUMNS];
     tile t;
@@ -369,7 +372,11 @@ void grid_fill_row(worker *w, oom_rows *out, uint64_t index)
     fixed_values(w, &t, v);
     v[OOM_COLUMN_SEQ] = (int64_t)g->seqs[at[OOM_AXIS_SEQ]];
     v[OOM_COLUMN_BATCH] = (int64_t)g->batches[at[OOM_AXIS_BATCH]];
-    if (make_plan(w, &t, at[OOM_AXIS_DEVICE]))
+    if (w->chosen != plan) {
+        w->chosen = plan;
+        w->possible = make_plan(w, &t, at[OOM_AXIS_DEVICE]);
+    }
+    if (w->possible)
         full_values(w, &(oom_load){ g->batches[at[OOM_AXIS_BATCH]], g->seqs[at[OOM_AXIS_SEQ]],
                                     g->variants[t.variant].prompt }, v);
     out->index[out->n] = index;

@@ -26,6 +26,8 @@ typedef struct {
     bool full;                          /* a column needs a full evaluation */
 
     oom_plan *plan;
+    uint64_t chosen;                    /* grid_fill_row: whose plan that is, counted from 1 */
+    bool possible;
     oom_notes *notes;                   /* shared by the plans it makes one after the other */
     uint64_t totals[TILE_POINTS];
     uint64_t *available;                /* of each device, for the engine of the job */

@@ -457,7 +457,7 @@ const char *oom_column_name(oom_column c);
 typedef struct { oom_column column; int64_t least, most; } oom_between;
 
 typedef struct {
-    oom_between where[8]; size_t n_where;   /* rows must satisfy all; missing values satisfy none */
+    oom_between where[16]; size_t n_where;  /* rows must satisfy all; missing values satisfy none */
     oom_column columns[OOM_COLUMNS]; size_t n_columns;  /* kept of each row */
     bool count_only;
     bool keep_reasons; /* rows that cannot be are kept, too, with values missing */
@@ -479,13 +479,18 @@ typedef struct {
     size_t n;                   /* rows kept, in order of index (group, top: in order of rank) */
     uint64_t *index;
     int64_t *values;            /* n x n_columns */
-    size_t n_columns, cap;
+    size_t n_columns, cap, index_cap;
     bool stopped;
     const oom_alloc *alloc;
 } oom_rows;
 
 oom_status oom_grid_run(const oom_grid *g, const oom_query *q, const oom_alloc *a, oom_rows *out,
                         oom_error *err);
+/* The n rows at `index`, in that order; of the query only columns and go_on. */
+oom_status oom_grid_pick(const oom_grid *g, const oom_query *q, const uint64_t *index, size_t n,
+                         const oom_alloc *a, oom_rows *out, oom_error *err);
+/* Appends row `row` of `from`, which has the same columns. */
+oom_status oom_rows_add(oom_rows *to, const oom_rows *from, size_t row, oom_error *err);
 void oom_rows_free(oom_rows *rows);
 uint64_t oom_grid_size(const oom_grid *g);                      /* SAT_TOOLARGE: past 2^63 */
 void oom_grid_at(const oom_grid *g, uint64_t index, size_t at[OOM_AXES]);

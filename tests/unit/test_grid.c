@@ -191,6 +191,29 @@ static void a_top_list_is_sorted_and_does_not_depend_on_threads(void **state)
     oom_rows_free(&two);
 }
 
+static void picked_rows_are_the_grids_own_in_the_order_asked(void **state)
+{
+    oom_query q = { .group = OOM_AXES, .keep_reasons = true, .n_columns = 2,
+                    .columns = { OOM_COLUMN_TOTAL, OOM_COLUMN_KV } };
+    uint64_t index[40];
+    oom_rows all = run(&q), some, copy = { .n_columns = 2, .alloc = &oom_libc_alloc };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(index); i++)
+        index[i] = (i * 7919 + 13) % oom_grid_size(&grid);
+    assert_int_equal(oom_grid_pick(&grid, &q, index, COUNT(index), &oom_libc_alloc, &some, NULL), OOM_OK);
+    assert_int_equal(some.n, COUNT(index));
+    for (size_t i = 0; i < some.n; i++) {
+        assert_int_equal(some.index[i], index[i]);
+        assert_memory_equal(some.values + 2 * i, all.values + 2 * index[i], 2 * sizeof *some.values);
+        assert_int_equal(oom_rows_add(&copy, &all, index[i], NULL), OOM_OK);
+    }
+    assert_memory_equal(copy.values, some.values, 2 * COUNT(index) * sizeof *some.values);
+    oom_rows_free(&all);
+    oom_rows_free(&some);
+    oom_rows_free(&copy);
+}
+
 static bool stop_soon(void *ctx, uint64_t done, uint64_t all)
 {
     (void)ctx;
@@ -238,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_count_agrees_with_counting),
         cmocka_unit_test(the_best_of_a_group_is_the_first_of_the_best),
         cmocka_unit_test(a_top_list_is_sorted_and_does_not_depend_on_threads),
+        cmocka_unit_test(picked_rows_are_the_grids_own_in_the_order_asked),
         cmocka_unit_test(an_interrupted_run_keeps_what_is_done),
         cmocka_unit_test(memory_that_runs_out_is_an_error_and_nothing_leaks),
     };

@@ -96,11 +96,6 @@ end
 function pictures.heatmap(self, x, y, v)
     x, y, v = x or "seq", y or "batch", v or "total"
     self = rows_with(self, "heatmap", x, y, v)
-    local _, others = namer(self, x, y)
-    if #others > 0 then
-        fail("heatmap: %s %s, too; where{%s=} picks one", table.concat(others, ", "),
-            #others == 1 and "varies" or "vary", table.concat(others, "=, "))
-    end
     return "heatmap", rows_of.list(self), chart_opts { x = x, y = y, v = v,
         title = title_of(self, v),
         available = COLUMNS[v] == "bytes" and same_available(self) or nil }
@@ -113,7 +108,7 @@ function pictures.bars(self, name, v)
     v = v or "total"
     if name then self = rows_of.with_column(self, "bars", name) end
     self = rows_with(self, "bars", v)
-    local rows, name_of = {}, namer(self, nil, v)
+    local rows, name_of, varied = {}, namer(self, nil, v)
     local words = { bytes = units.bytes, tokens = units.ki, params = units.count,
         count = units.group }
     local write = name and words[COLUMNS[name]] or label
@@ -122,7 +117,8 @@ function pictures.bars(self, name, v)
         if name then text = row[name] == nil and "" or write(row[name]) end
         if row[v] ~= nil then rows[#rows + 1] = { text, row[v] } end
     end
-    return "bars", rows, chart_opts { title = title_of(self, v) .. (name and " by " .. name or ""),
+    local by = name or #varied == 1 and varied[1]
+    return "bars", rows, chart_opts { title = title_of(self, v) .. (by and " by " .. by or ""),
         unit = COLUMNS[v] or nil }
 end
 

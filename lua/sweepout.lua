@@ -78,7 +78,7 @@ function methods.table(self, o)
 end
 
 local function csv_cell(v)
-    v = label(v)
+    v = type(v) == "boolean" and tostring(v):upper() or label(v)
     return v:find("[\",\n\r]") and '"' .. v:gsub('"', '""') .. '"' or v
 end
 

@@ -278,6 +278,8 @@ end
 local function plain(v)
     if is_gap(v) then
         return ""
+    elseif type(v) == "boolean" then
+        return v and "TRUE" or "FALSE" -- as R knows them; DuckDB and pandas know both
     elseif math.type(v) == "float" then
         return math.tointeger(v) and tostring(math.tointeger(v)) or ("%.14g"):format(v)
     end

@@ -328,7 +328,7 @@ static void add_cell(luaL_Buffer *b, const csv_column *c, const bind_rows *r, co
     } else if (c->column == OOM_COLUMN_BATCH) {
         add_number(b, (int64_t)g->batches[at[OOM_AXIS_BATCH]]);
     } else if (v != OOM_MISSING && c->column == OOM_COLUMN_FITS) {
-        luaL_addstring(b, v ? "true" : "false");
+        luaL_addstring(b, v ? "TRUE" : "FALSE");    /* as R, too, knows them */
     } else if (v != OOM_MISSING) {
         add_number(b, v);
     }

@@ -143,7 +143,7 @@ test("results are plain tables to pairs and json", function()
     equal(json { a = { 1, 2 ^ 53 | 0, -3 }, b = "x\"y", c = true }, '{"a":[1,9007199254740992,-3],"b":"x\\"y","c":true}')
     equal(json(math.maxinteger), "9223372036854775807")
     equal(f:csv():match("^[^\n]+"), "precision,bytes,fits,free")
-    equal(f:csv():match("fp16,[^\n]+"), "fp16,16060522496,true,9696698368")
+    equal(f:csv():match("fp16,[^\n]+"), "fp16,16060522496,TRUE,9696698368")
 end)
 
 test("inspect sums to the published count", function()

@@ -29,7 +29,7 @@ end)
 
 test("the ending of the name says what is written", function()
     footprint(setting):save(path .. ".csv")
-    assert(read(path .. ".csv"):find("fp16,16060522496,true", 1, true))
+    assert(read(path .. ".csv"):find("fp16,16060522496,TRUE", 1, true))
     footprint(setting):save(path .. ".md")
     assert(read(path .. ".md"):find("| fp16 | 14.96 |", 1, true))
     raises(function() footprint(setting):save(path .. ".gif") end, "save takes a file name that ends in .svg")

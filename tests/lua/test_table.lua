@@ -69,9 +69,9 @@ end)
 test("CSV holds exact integers, nothing for nil, quotes where needed", function()
     equal(tables.csv(HEADERS, ROWS), [[
 model,weights,fits,seq,speed
-llama-3.1-8b,16060522496,true,131072,62.5
-模型,2684354560,false,4096,
-tiny|1,1048576,true,500,400]])
+llama-3.1-8b,16060522496,TRUE,131072,62.5
+模型,2684354560,FALSE,4096,
+tiny|1,1048576,TRUE,500,400]])
     equal(tables.csv({ "a" }, { { 'say "x"' }, { "1,5" }, { "two\nlines" }, { 2.0 ^ 53 } }),
         'a\n"say ""x"""\n"1,5"\n"two\nlines"\n9007199254740992')
 end)

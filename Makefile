@@ -54,7 +54,7 @@ NEEDED  := $(if $(filter run,$(MAKECMDGOALS))$(TESTING),run) $(if $(TESTING),tes
 NEEDS   := $(if $(strip $(NEEDED)),need)
 
 .PHONY: all readme help deps run test bench lint coverage fuzz life golden install install-program install-library \
-        install-module uninstall lua-module static reproducible deb valgrind reliability clean check need FORCE
+        install-module uninstall lua-module static reproducible deb valgrind reliability cells clean check need FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/oomph                              ## build everything into build/
@@ -177,6 +177,9 @@ $(BUILD)/lint/rules: FORCE
 
 golden: all                                     ## rewrite tests/golden from what is drawn now
 	@GOLDEN=write BUILD=$(BUILD) tests/run golden
+
+cells: all                                      ## hold a million cells of sweeps against memory{} (SEED=)
+	@OOMPH_CELLS=all OOMPH_SEED=$(SEED) $(BUILD)/oomph --no-init tests/lua/run tests/lua/test_cells.lua
 
 FUZZ     = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 SECONDS ?= 60

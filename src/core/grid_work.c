@@ -156,7 +156,8 @@ static void full_values(worker *w, const oom_load *load, int64_t *v)
 
     for (int c = OOM_COLUMN_WEIGHTS; c < OOM_COLUMNS; c++)
         v[c] = OOM_MISSING;
-    v[OOM_COLUMN_TOTAL] = v[OOM_COLUMN_FREE] = v[OOM_COLUMN_FITS] = OOM_MISSING;
+    for (int c = OOM_COLUMN_TOTAL; c <= OOM_COLUMN_FITS; c++)
+        v[c] = OOM_MISSING;
     if (oom_plan_memory(w->plan, load, &m, NULL, NULL) == OOM_OK) {
         v[OOM_COLUMN_TOTAL] = signed_bytes(m.device.total);
         if (solves) {
@@ -266,14 +267,16 @@ static bool strip_of_totals(worker *w, const tile *t, const strip *p, size_t dev
         return true;
     }
     v[OOM_COLUMN_SEQ] = (int64_t)g->seqs[p->seq];
-    v[OOM_COLUMN_AVAILABLE] = compares ? signed_bytes(available) : OOM_MISSING;
     for (size_t i = 0; i < p->n; i++) {
         if (only_fits && (!compares || totals[i] > available))
             continue;
         v[OOM_COLUMN_TOTAL] = signed_bytes(totals[i]);
-        v[OOM_COLUMN_FREE] = totals[i] > OOM_MAX_BYTES || !compares ? OOM_MISSING
-                           : (int64_t)available - (int64_t)totals[i];
-        v[OOM_COLUMN_FITS] = compares ? totals[i] <= available : OOM_MISSING;
+        v[OOM_COLUMN_AVAILABLE] = v[OOM_COLUMN_FREE] = v[OOM_COLUMN_FITS] = OOM_MISSING;
+        if (compares && totals[i] <= OOM_MAX_BYTES) {
+            v[OOM_COLUMN_AVAILABLE] = signed_bytes(available);
+            v[OOM_COLUMN_FREE] = (int64_t)available - (int64_t)totals[i];
+            v[OOM_COLUMN_FITS] = totals[i] <= available;
+        }
         v[OOM_COLUMN_BATCH] = (int64_t)g->batches[p->first_batch + i];
         at[OOM_AXIS_BATCH] = p->first_batch + i;
         if (passes(w, v) && !keep(w, base + i, at, v))

@@ -225,64 +225,6 @@ test("a file that cannot be written leaves nothing and the old one as it was", f
     end
 end)
 
--- Sampled cells of a random sweep of a million points; OOMPH_FULL=1 looks at every one.
-test("cells of a random sweep of a million points are what memory says", function()
-    math.randomseed(20261123)
-    local function some(list, n)
-        local kept = {}
-        for _ = 1, n do kept[#kept + 1] = table.remove(list, math.random(#list)) end
-        return kept
-    end
-    local function numbers(n, most)
-        local list, seen = {}, {}
-        while #list < n do
-            local x = math.floor(most ^ math.random())
-            if not seen[x] then
-                seen[x] = true
-                list[#list + 1] = x
-            end
-        end
-        return list
-    end
-    local names = {}
-    for _, m in ipairs(models().rows) do names[#names + 1] = m.id end
-    local o = { model = some(names, 10), precision = some({ "fp32", "fp16", "int8", "int4", "awq",
-        "q4_k_m", "nf4", "stored" }, 4), kv = { "auto", "q8_0" }, chunk = { 512, 4096 },
-        device = { "rtx-4090", "h100-sxm", "m3-max-36gb", "4x l4", "1x rtx-4090 + 1x rtx-3090" },
-        seq = numbers(50, 1000000), batch = numbers(25, 4096),
-        show = { "total", "free", "fits", "weights", "kv" } }
-    local s = sweep(o)
-    equal(#s, 1000000)
-    local function check(row)
-        local ok, m = pcall(memory, { model = row.model, precision = row.precision, kv = row.kv_format,
-            chunk = math.tointeger(tonumber(row.chunk)), device = row.device, seq = row.seq,
-            batch = row.batch })
-        if not ok then
-            equal(row.total, nil)
-            equal(row.reason, m)
-            return
-        end
-        for _, name in ipairs(o.show) do
-            if row[name] ~= m[name] then
-                error(name .. ": " .. tostring(row[name]) .. " and " .. tostring(m[name]) .. " of "
-                    .. json(row))
-            end
-        end
-    end
-    if os.getenv("OOMPH_FULL") then
-        for i = 1, #s do check(s[i]) end
-    else
-        for _ = 1, 2000 do check(s[math.random(#s)]) end
-    end
-    -- the fast path, which evaluates totals a row of batches at a time
-    o.show = { "total" }
-    local fast = sweep(o)
-    for _ = 1, 2000 do
-        local i = math.random(#s)
-        equal(fast[i].total, s[i].total)
-    end
-end)
-
 test("every block of docs/sweeps.md runs", function()
     local file = assert(io.open("docs/sweeps.md"))
     local text, n = file:read("a"), 0

@@ -290,7 +290,7 @@ local advise = {}
 function advise.grid(r)
     local rows = {}
     for i, row in ipairs(r.rows) do rows[i] = { row.change, row.frees, row.free, row.costs } end
-    return { "change", { "frees", unit = "bytes" }, { "then free", unit = "bytes" },
+    return { "change", { "frees", unit = "bytes" }, { "then free", unit = "bytes", round = "down" },
         "what it costs" }, rows
 end
 

@@ -25,7 +25,8 @@ local function one(call, o, i)
         return row
     end)
     if not ok then
-        error((i and call .. ": configuration " .. i .. ": " or "") .. tostring(m), 0)
+        local problem = tostring(m):gsub("^memory: ", "")
+        error(call .. ": " .. (i and "configuration " .. i .. ": " or "") .. problem, 0)
     end
     return m
 end
@@ -66,7 +67,7 @@ local function option_of(o, row, name)
 end
 
 local function option_text(name, v)
-    if v == nil then return "the engine's own" end
+    if v == nil then return UNDERSTOOD[name] and "none" or "the engine's own" end
     return name == "seq" and units.ki(v) or text_of(v)
 end
 

@@ -86,7 +86,7 @@ function quant.grid(r)
             row.maxseq == math.maxinteger and "no limit" or row.maxseq, row.reason }
     end
     return { "precision", { "weights", unit = "bytes" }, { "total", unit = "bytes" },
-        { "free", unit = "bytes" },
+        { "free", unit = "bytes", round = "down" },
         "fits", { "longest seq", unit = "count" }, "reason" }, rows
 end
 
@@ -212,8 +212,7 @@ local function fit_rows(r, n)
         if r.devices then table.insert(rows[i], 2, row.device) end
     end
     local headers = { "model", { "params", unit = "params" }, "precision",
-        { "total", unit = "bytes" },
-        { "free", unit = "bytes" } }
+        { "total", unit = "bytes" }, { "free", unit = "bytes", round = "down" } }
     if r.devices then table.insert(headers, 2, "device") end
     return headers, rows
 end

@@ -176,7 +176,7 @@ local gpus = {}
 
 local function grid(r, n)
     local headers = { "devices", { "memory", unit = "bytes" }, { "needs each", unit = "bytes" },
-        { "free each", unit = "bytes" }, { "largest batch", unit = "count" } }
+        { "free each", unit = "bytes", round = "down" }, { "largest batch", unit = "count" } }
     if r.priced then table.insert(headers, 2, { "per hour", align = "right" }) end
     local rows = {}
     for i = 1, n do

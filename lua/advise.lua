@@ -276,13 +276,13 @@ function M.advise(opts)
         available = now.available, free = now.free, fits = now.fits, before = now, rows = {} }
     if now.fits then
         r.maxbatch, r.maxseq = largest("maxbatch", o, "batch"), largest("maxseq", o, "seq")
-        return ask.result("advise", r)
+        return ask.result("advise", r, o)
     end
     local singles = changes(o, now, at, 1)
     local together = pairs_of(o, at, singles)
     for _, c in ipairs(fitting(singles)) do r.rows[#r.rows + 1] = row_of(c, now) end
     for _, c in ipairs(together) do r.rows[#r.rows + 1] = row_of(c, now) end
-    return ask.result("advise", r)
+    return ask.result("advise", r, o)
 end
 
 local advise = {}
@@ -311,7 +311,7 @@ end
 local function count(n) return n == math.maxinteger and "no limit" or units.group(n) end
 
 function advise.show(r)
-    local o = { units = core.session("units") }
+    local o = { units = result.units() }
     local head = r.model .. ", " .. r.precision .. ", " .. ask.load_words(r) .. " on " .. r.device
         .. ": "
         .. units.bytes(r.total, o) .. " of " .. units.bytes(r.available, o)

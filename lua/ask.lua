@@ -7,9 +7,9 @@ local M = {}
 
 local meta = { __tostring = result.show, __index = result.index, __methods = result.methods }
 
---- A result of a kind that result.add_kind knows.
-function M.result(kind, fields)
-    fields.kind = kind
+--- A result of a kind that result.add_kind knows, in the units its call asked for.
+function M.result(kind, fields, opts)
+    fields.kind, fields.units = kind, opts and opts.units
     return setmetatable(fields, meta)
 end
 
@@ -126,7 +126,7 @@ end
 
 function M.layout(headers, rows, o)
     o = o or {}
-    o.units = core.session("units")
+    o.units = result.units()
     return require("oomph.table").layout(headers, rows, o)
 end
 

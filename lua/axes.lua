@@ -35,7 +35,7 @@ end
 
 --- powers(1024, 131072) is {1024, 2048, … 131072}.
 function M.powers(first, last)
-    local from, to = core.count(first), core.count(last)
+    local from, to = core.count(first, "powers"), core.count(last, "powers")
     local list = {}
     if from < 1 then fail("powers takes whole numbers, 1 or more, as in powers(1024, 131072)") end
     while from <= to do
@@ -88,7 +88,7 @@ M.LISTED = LISTED
 -- Numbers written as text ("2Ki", "1GiB") or as floats that are whole: a column has one type.
 local function plain(name, v)
     if type(v) == "string" and v:find("^%d") then
-        return name == "reserve" and core.bytes(v) or core.count(v)
+        return name == "reserve" and core.bytes(v) or core.count(v, name)
     end
     return type(v) == "number" and math.tointeger(v) or v
 end
@@ -135,6 +135,9 @@ function M.gathered(opts)
     end
     for name in pairs(known) do
         if opts[name] == nil then given[name] = core.session(name) end
+    end
+    if given.units ~= nil and given.units ~= "GiB" and given.units ~= "GB" then
+        fail("units is %s, expected \"GiB\" or \"GB\"", tostring(given.units))
     end
     given.units, given.charset = nil, nil
     return given, functions
@@ -194,7 +197,7 @@ function M.of(given, functions)
     axes.seq = axis("seq", default_seq(axes.model))
     axes.batch = axis("batch", 1)
     for _, name in ipairs { "seq", "batch" } do
-        for i, v in ipairs(axes[name]) do axes[name][i] = v and core.count(v) end
+        for i, v in ipairs(axes[name]) do axes[name][i] = v and core.count(v, name) end
     end
     axes.variants, axes.shown = combinations(given)
     return axes
@@ -203,9 +206,11 @@ end
 --- The columns asked for. Without a device nothing is compared: only what is taken can be shown.
 function M.columns(show, with_device)
     if show == nil then return with_device and { "total", "free", "fits" } or { "total" } end
+    if type(show) == "string" then show = { show } end
     if type(show) ~= "table" or #show == 0 then
         fail("sweep: show takes a list of columns, as in {\"total\", \"fits\"}")
     end
+    local list, seen = {}, {}
     for _, name in ipairs(show) do
         if COLUMNS[name] == nil then
             fail("sweep: no column \"%s\"; there are %s", tostring(name), VALUES)
@@ -213,8 +218,10 @@ function M.columns(show, with_device)
         if NEED_DEVICE[name] and not with_device then
             fail("sweep: %s needs a device; try device = \"rtx-4090\"", name)
         end
+        if not seen[name] then list[#list + 1] = name end
+        seen[name] = true
     end
-    return show
+    return list
 end
 
 --- The column that holds an option that varies: "kv" is the bytes where they are shown, too.

@@ -120,7 +120,7 @@ function M.compare(list)
         row.label = names[i] or label_of(options[i], row, differ)
         row.delta = difference(row, rows[1])
     end
-    return ask.result("compare", { rows = rows })
+    return ask.result("compare", { rows = rows }, options[1])
 end
 
 local function shared(rows, name)
@@ -166,7 +166,7 @@ end
 --- One line a part, one column a configuration. Differences to the first stand beside the second of
 -- two, otherwise on a line of their own where there are any.
 local function side_by_side(rows, labels)
-    local o = { units = core.session("units") }
+    local o = { units = result.units() }
     local headers, lines, beside = { "" }, {}, #rows == 2
     for i = 1, #rows do headers[#headers + 1] = { labels[i], align = "right" } end
     if beside then headers[#headers + 1] = { "difference", align = "right" } end
@@ -263,7 +263,7 @@ function M.whatif(opts)
         row.label, row.delta = i == 1 and "before" or "after", difference(row, rows[1])
     end
     return ask.result("whatif", { before = rows[1], after = rows[2], changed = changed,
-        delta = rows[2].delta, rows = rows })
+        delta = rows[2].delta, rows = rows }, after)
 end
 
 local whatif = { grid = compare.grid }
@@ -271,7 +271,7 @@ local whatif = { grid = compare.grid }
 local function verdict(r)
     local before, after = r.before, r.after
     if after.fits == nil then return "" end
-    local o = { units = core.session("units") }
+    local o = { units = result.units() }
     local room = after.fits and units.free(after.free, o) .. " free" or units.over(-after.free, o)
         .. " over"
     if before.fits == nil then

@@ -74,7 +74,7 @@ function M.quant(opts)
     return ask.result("quant", { model = facts.id, device = ask.device_name(device),
         engine = ask.engine(o),
         batch = rows[1].batch, seq = rows[1].seq, rows = rows, best = best and best.precision
-            or nil, row = best })
+            or nil, row = best }, o)
 end
 
 local quant = {}
@@ -95,7 +95,7 @@ function quant.show(r)
     local verdict = "none of these fits; advise() says what would"
     if r.best then
         verdict = r.best .. " is the widest that fits, "
-            .. units.free(r.row.free, { units = core.session("units") }) .. " free"
+            .. units.free(r.row.free, { units = result.units() }) .. " free"
     end
     return "Precisions of " .. r.model .. " on " .. r.device .. ", " .. ask.load_words(r) .. "\n"
         .. ask.layout(headers, rows, { rows = "all" }) .. "\n" .. verdict
@@ -199,7 +199,7 @@ function M.fit(opts)
         device = type(device) == "table" and #device > 0 and #device .. " devices"
             or ask.device_name(device),
         devices = type(device) == "table" and #device > 1, engine = ask.engine(o),
-        batch = ask.value(o, "batch") and core.count(ask.value(o, "batch")) or 1, seq = seq })
+        batch = ask.value(o, "batch") and core.count(ask.value(o, "batch")) or 1, seq = seq }, o)
 end
 
 local fit = {}

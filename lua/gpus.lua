@@ -169,7 +169,7 @@ function M.gpus(opts)
         and ask.stored_name(facts) or precision,
         engine = ask.engine(o), batch = asked[1].batch, seq = asked[1].seq, rows = rows, n = n,
             of = tried,
-        priced = prices ~= nil })
+        priced = prices ~= nil }, o)
 end
 
 local gpus = {}

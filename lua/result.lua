@@ -9,7 +9,11 @@ local function chart() return require("oomph.chart") end
 local asked = {} -- what the :table{} that is being written asks for
 local shown      -- the units of the call whose result is being written, where it said them
 
-local function unit() return shown or core.session("units") end
+--- The units of the result that is being written.
+function M.units() return shown or core.session("units") end
+
+local unit = M.units
+
 local function opts() return { units = unit() } end
 
 local function layout(headers, rows, o)

@@ -17,6 +17,9 @@ local state = M.state
 
 function M.make(st) return setmetatable({ kind = "sweep", [meta] = st }, meta) end
 
+--- The units its call asked for, or the session's.
+function M.units(self) return state(self).units or core.session("units") end
+
 --- The same question; not yet answered, where it is one of the grid.
 function M.copy(st)
     local new = {}

@@ -66,6 +66,12 @@ local function varied_option(st, name)
     end
 end
 
+--- Whether a condition names values of an axis, rather than bounds of a column.
+local function names_values(st, name, v)
+    local list = type(v) == "table" and #v > 0
+    return LISTED[name] or varied_option(st, name) or list and (name == "seq" or name == "batch")
+end
+
 --- The names that a condition on an axis means, as a set.
 local function named(name, v)
     local set = {}
@@ -76,13 +82,14 @@ end
 --- Keeps the values of an axis that are named, by pattern or list.
 local function narrowed(st, name, v)
     local keep, list, axes = named(name, v), {}, {}
-    local axis = LISTED[name] and name or "variants"
     local option = varied_option(st, name)
+    local axis = option and "variants" or name
     for k, x in pairs(st.axes) do axes[k] = x end
     for i, one in ipairs(st.axes[axis] or {}) do
-        if keep[LISTED[name] and st.labels[name][i] or label(one[option])] then
-            list[#list + 1] = one
-        end
+        local called = one
+        if option then called = one[option] end
+        if LISTED[name] then called = st.labels[name][i] end
+        if keep[label(called)] then list[#list + 1] = one end
     end
     if #list == 0 then fail("where: no %s of this sweep matches", name) end
     axes[axis], axes.grid, axes.size = list, nil, nil
@@ -93,9 +100,9 @@ end
 local function matcher(st, conditions)
     local tests = {}
     for name, v in pairs(conditions) do
-        if LISTED[name] or varied_option(st, name) then
-            local column = LISTED[name] and name or axes_of.column(st, varied_option(st, name))
-            local keep = named(name, v)
+        if names_values(st, name, v) then
+            local option, keep = varied_option(st, name), named(name, v)
+            local column = option and axes_of.column(st, option) or name
             tests[#tests + 1] = function(row) return keep[label(row[column])] end
         else
             local least, most = interval(name, v)
@@ -131,7 +138,7 @@ function methods.where(self, conditions)
     st = copy(st)
     st.where = table.move(st.where, 1, #st.where, 1, {})
     for name, v in pairs(conditions) do
-        if LISTED[name] or varied_option(st, name) then
+        if names_values(st, name, v) then
             narrowed(st, name, v)
         else
             local least, most = interval(name, v)
@@ -313,7 +320,7 @@ function M.sweep(opts)
     local axes, index = axes_of.of(given, functions), nil
     if next(functions) then axes, index = require("oomph.derived").expand(axes, functions) end
     local st = { axes = axes, columns = axes_of.columns(opts.show, axes.device ~= nil), where = {},
-        labels = axes_of.labels(axes) }
+        labels = axes_of.labels(axes), units = opts.units }
     if index then
         st.stored = rows_of.run(st, { columns = st.columns, index = index })
         st.fixed = true

@@ -1,7 +1,6 @@
 --- A sweep as charts: what is drawn of its rows and how, as text by plot, heatmap, bars and spark,
 -- as a picture by save.
 local axes_of = require("oomph.axes")
-local core = require("oomph.core")
 local rows_of = require("oomph.rows")
 local units = require("oomph.units")
 
@@ -9,11 +8,6 @@ local COLUMNS, label = axes_of.COLUMNS, axes_of.label
 local methods, each = rows_of.methods, rows_of.each
 
 local function fail(...) error(string.format(...), 0) end
-
-local function chart_opts(extra)
-    extra.units = core.session("units")
-    return extra
-end
 
 --- The rows with the columns a chart is made of, the last of which it draws: some row must have it.
 local function rows_with(self, call, ...)
@@ -77,7 +71,8 @@ function pictures.plot(self, x, y, by)
             table.insert(at[name].points, { row[x], row[y] })
         end
     end
-    return "plot", series, chart_opts { x = x, y = y, log = x == "seq" or x == "batch",
+    return "plot", series, { units = rows_of.units(self), x = x, y = y,
+        log = x == "seq" or x == "batch",
         title = title_of(self, y) .. " by " .. x, xkind = COLUMNS[x], ykind = COLUMNS[y] }
 end
 
@@ -96,7 +91,7 @@ end
 function pictures.heatmap(self, x, y, v)
     x, y, v = x or "seq", y or "batch", v or "total"
     self = rows_with(self, "heatmap", x, y, v)
-    return "heatmap", rows_of.list(self), chart_opts { x = x, y = y, v = v,
+    return "heatmap", rows_of.list(self), { units = rows_of.units(self), x = x, y = y, v = v,
         title = title_of(self, v),
         available = COLUMNS[v] == "bytes" and same_available(self) or nil }
 end
@@ -118,8 +113,8 @@ function pictures.bars(self, name, v)
         if row[v] ~= nil then rows[#rows + 1] = { text, row[v] } end
     end
     local by = name or #varied == 1 and varied[1]
-    return "bars", rows, chart_opts { title = title_of(self, v) .. (by and " by " .. by or ""),
-        unit = COLUMNS[v] or nil }
+    return "bars", rows, { units = rows_of.units(self),
+        title = title_of(self, v) .. (by and " by " .. by or ""), unit = COLUMNS[v] or nil }
 end
 
 function pictures.spark(self, v)
@@ -127,7 +122,7 @@ function pictures.spark(self, v)
     self = rows_with(self, "spark", v)
     local values = {}
     for i, row in each(self) do values[i] = row[v] end
-    return "spark", values, chart_opts {}
+    return "spark", values, { units = rows_of.units(self) }
 end
 
 for name, picture in pairs(pictures) do

@@ -16,10 +16,11 @@ local with_column = rows_of.with_column
 --- Columns of a table: axes with more than one value, options that vary, then what was asked.
 local function headers_of(st)
     if st.selected then return st.selected end
-    local names = {}
+    local names, shown = {}, { model = true }
+    for _, name in ipairs(st.columns) do shown[name] = true end
     for _, name in ipairs(axes_of.all_columns(st)) do
         local values = st.axes[name]
-        if not values or #values > 1 or name == "model" then names[#names + 1] = name end
+        if not values or #values > 1 or shown[name] then names[#names + 1] = name end
     end
     return names
 end
@@ -65,7 +66,7 @@ function methods.table(self, o)
     if cut then for i = n - most // 4 + 1, n do list[#list + 1] = row_at(self, i) end end
     local headers, rows = require("oomph.table").without_empty(grid_rows(self, list))
     local text = require("oomph.table").layout(headers, rows, { rows = "all", width = width,
-        units = core.session("units"), left_out = cut and { after = head, count = n - most }
+        units = rows_of.units(self), left_out = cut and { after = head, count = n - most }
         or nil })
     text = text .. "\n" .. units.group(n) .. (n == 1 and " row" or " rows")
     if rows_of.interrupted(self) and not st.fixed then
@@ -182,7 +183,7 @@ end
 
 local function produce_markdown(self, write)
     local headers, rows = grid_rows(self, rows_of.list(self))
-    write(require("oomph.table").markdown(headers, rows, { units = core.session("units") }) .. "\n")
+    write(require("oomph.table").markdown(headers, rows, { units = rows_of.units(self) }) .. "\n")
 end
 
 --- What a producer writes: as text, or to a file.
@@ -237,7 +238,7 @@ function methods.pivot(self, x, y, v)
         reason = reason or row.reason
     end
     return ask.result("pivot", { rows = lines, lead = lead, across = across, value = v,
-        unit = axes_of.place(st, v) == "value" and COLUMNS[v] or nil, reason = reason })
+        unit = axes_of.place(st, v) == "value" and COLUMNS[v] or nil, reason = reason }, st)
 end
 
 local pivot = {}

@@ -238,10 +238,11 @@ static int bind_inspect(lua_State *L)
     return 1;
 }
 
-/* count("32Ki") -> 32768, for the echo. */
+/* count("32Ki" [, name]) -> 32768, for lua/; another value is refused under that name. */
 static int bind_count_text(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)bind_count(L, 1, "count", 0));
+    lua_settop(L, 2);
+    lua_pushinteger(L, (lua_Integer)bind_count(L, 1, luaL_optstring(L, 2, "count"), 0));
     return 1;
 }
 

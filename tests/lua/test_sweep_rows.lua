@@ -86,6 +86,26 @@ test("selected columns are written in their order, with reasons only where there
     equal(s:where { free = { max = 0 } }:json(), "[]")
 end)
 
+test("conditions list lengths and batches, too, in the grid and of rows", function()
+    local s = sweep { model = "llama-3.1-8b", device = "rtx-4090", precision = "fp16",
+        seq = powers(1024, 8192), batch = range(1, 8) }
+    equal(s:where { seq = { 1024, "2Ki" }, batch = { 1, 8, 9 } }:count(), 4)
+    equal(#s:sort("total"):where { seq = { 1024, "2Ki" }, batch = { 1, 8, 9 } }, 4)
+    raises(function() s:where { seq = { 5 } } end, "where: no seq of this sweep matches")
+end)
+
+test("a sweep and the questions made of it print in the units their call asks for", function()
+    local o = { model = "llama-3.1-8b", device = "rtx-4090", precision = "fp16", seq = 1024, units = "GB" }
+    local total = ("%.2f"):format(memory(o).total / 1e9)
+    local s = sweep(o)
+    for _, text in ipairs { tostring(s), s:bars(), s:markdown(), tostring(s:pivot()), tostring(compare { o }),
+        tostring(quant(o)), tostring(advise(o)) } do
+        assert(text:find(total, 1, true), text)
+        assert(not text:find("GiB", 1, true), text)
+    end
+    raises(function() sweep { model = "gpt2", units = "GX" } end, "units is GX, expected")
+end)
+
 test("a pivot has a line for all that varies, and says why a cell is empty", function()
     local s = models_and_devices { model = "llama-3.1-8b" }
     local p = s:pivot("seq", "device", "total")

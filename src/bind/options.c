@@ -2,6 +2,7 @@
  * a call's options both go through it, so a key is checked in one place. */
 #include "request.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,14 +213,30 @@ static void read_precision(lua_State *L, int index, request *r)
         bad(L, index, "precision", "the name of a format, or a list of them");
 }
 
-/* "vllm@0.19" -> vllm and 19; "transformers@4.46" -> 4046 */
+/* "0.19" -> 19, "4.46" -> 4046; what follows a second point tells no rules apart ("0.19.1"). */
+static bool read_version(const char *s, uint32_t *version)
+{
+    char *end;
+    unsigned long major, minor = 0;
+
+    if (!isdigit((unsigned char)*s))
+        return false;
+    major = strtoul(s, &end, 10);
+    if (*end == '.' && isdigit((unsigned char)end[1]))
+        minor = strtoul(end + 1, &end, 10);
+    if (major > 999 || minor > 999 || (*end && (*end != '.' || !isdigit((unsigned char)end[1]))))
+        return false;
+    *version = (uint32_t)(major * 1000 + minor);
+    return true;
+}
+
+/* "vllm@0.19" -> vllm and 19 */
 static void read_engine(lua_State *L, int index, request *r)
 {
     char name[32];
     const char *s = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
     const char *at = s ? strchr(s, '@') : NULL;
     size_t len = s ? (at ? (size_t)(at - s) : strlen(s)) : 0;
-    unsigned major, minor = 0;
     oom_error err;
 
     if (!s || len >= sizeof name)
@@ -240,9 +257,8 @@ static void read_engine(lua_State *L, int index, request *r)
         bind_error(L, "no engine \"%s\"; engines() lists them", name);
     }
     if (at) {
-        if (sscanf(at + 1, "%u.%u", &major, &minor) < 1 || major > 999 || minor > 999)
+        if (!read_version(at + 1, &r->options.version))
             bad(L, index, "engine", "a version like @0.19 after the name");
-        r->options.version = major * 1000 + minor;
         if (oom_engine_check_version(r->engine, r->options.version, &err) != OOM_OK)
             bind_fail(L, &err);
     }
@@ -250,10 +266,11 @@ static void read_engine(lua_State *L, int index, request *r)
 
 static void read_layers(lua_State *L, int index, request *r)
 {
-    if (lua_type(L, index) == LUA_TSTRING && strcmp(lua_tostring(L, index), "all") == 0)
+    bool word = lua_type(L, index) == LUA_TSTRING && strcmp(lua_tostring(L, index), "all") == 0;
+    bool below = lua_type(L, index) == LUA_TNUMBER && lua_tonumber(L, index) < 0;
+
+    if (word || below)                      /* as llama.cpp takes -1 */
         r->options.gpu_layers = -1;
-    else if (lua_type(L, index) == LUA_TNUMBER && lua_tonumber(L, index) < 0)
-        r->options.gpu_layers = -1;         /* as llama.cpp takes -1 */
     else
         r->options.gpu_layers = (int64_t)bind_count(L, index, "gpu_layers", 0);
 }

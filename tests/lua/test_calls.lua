@@ -219,6 +219,13 @@ test("an engine's version is checked when it is named", function()
     raises(function() memory(with(llama, { engine = "vllm@9.9" })) end, "vllm@9.9: known are 0.6 to 0.26")
     assert(memory(with(llama, { engine = "vllm@0.9", precision = "bf16" })).total > 0)
     assert(memory(with(llama, { engine = "transformers@4.46", precision = "bf16" })).total > 0)
+    -- 4294967315 is 19 in 32 bits
+    for _, version in ipairs { "0.4294967315", "0.19x", " 0.19", "0.", "-1", "" } do
+        raises(function() memory(with(llama, { engine = "vllm@" .. version })) end,
+            "expected a version like @0.19 after the name")
+    end
+    equal(memory(with(llama, { engine = "vllm@0.19.1", precision = "bf16" })).total,
+        memory(with(llama, { engine = "vllm@0.19", precision = "bf16" })).total)
 end)
 
 test("vllm refuses what it does not have", function()

@@ -21,11 +21,13 @@ typedef struct {
     oom_options options;
 } plan_key;
 
+typedef struct { plan_key key; uint64_t used; oom_plan *plan; } plan_slot;
+
 typedef struct {
     uint64_t clock;
     uint32_t last; /* slot of the last hit: the common case is the same plan again */
     oom_notes *notes;   /* shared by all of them; NULL where there was no memory: only slower */
-    struct { plan_key key; uint64_t used; oom_plan *plan; } slot[KEPT_PLANS];
+    plan_slot slot[KEPT_PLANS];
 } plan_cache;
 
 static char catalogue_key, plans_key, request_key;
@@ -229,6 +231,12 @@ static void anchor(lua_State *L, uint32_t slot, const request *r)
     lua_pop(L, 1);
 }
 
+static bool is_of(const plan_slot *slot, const plan_key *key)
+{
+    /* keys are cleared first. NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
+    return slot->used && memcmp(&slot->key, key, sizeof *key) == 0;
+}
+
 const oom_plan *request_plan(lua_State *L, const request *r, uint32_t i)
 {
     plan_cache *c = plans(L);
@@ -243,10 +251,10 @@ const oom_plan *request_plan(lua_State *L, const request *r, uint32_t i)
     key.engine = r->engine;
     key.precision = r->precisions[i];
     key.options = r->options;
-    if (c->slot[c->last].used && memcmp(&c->slot[c->last].key, &key, sizeof key) == 0)
+    if (is_of(&c->slot[c->last], &key))
         return c->slot[c->last].plan;
     for (uint32_t s = 0; s < KEPT_PLANS; s++) {
-        if (c->slot[s].used && memcmp(&c->slot[s].key, &key, sizeof key) == 0) {
+        if (is_of(&c->slot[s], &key)) {
             c->slot[s].used = ++c->clock;
             c->last = s;
             return c->slot[s].plan;

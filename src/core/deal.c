@@ -142,6 +142,7 @@ oom_status plan_gather_kinds(oom_plan *p, oom_error *err)
         if (st != OOM_OK)
             return st;
         for (j = 0; j < p->n_kinds; j++)
+            /* make_kind clears it. NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
             if (memcmp(&p->kinds[j], &k, sizeof k) == 0)
                 break;
         if (j == PLAN_KINDS)

@@ -396,11 +396,11 @@ oom_status oom_plan_make_noting(oom_plan *plan, oom_notes *notes, oom_model *m,
 
 /* Memory at one point. `listener` NULL on the fast path; otherwise it hears every term of the
  * fullest device and of the host. */
-oom_status oom_plan_memory(const oom_plan *plan, const oom_load *load, oom_memory *out,
+oom_status oom_plan_memory(const oom_plan *plan, const oom_load *asked, oom_memory *out,
                            const oom_listener *listener, oom_error *err);
 uint32_t oom_plan_ranks(const oom_plan *plan);
-oom_status oom_plan_rank(const oom_plan *plan, const oom_load *load, uint32_t rank, oom_parts *out,
-                         uint64_t *available, oom_error *err);
+oom_status oom_plan_rank(const oom_plan *plan, const oom_load *asked, uint32_t rank,
+                         oom_parts *out, uint64_t *available, oom_error *err);
 uint64_t oom_plan_available(const oom_plan *plan, uint32_t rank);
 
 /* What the engine's cache pool holds. */
@@ -408,7 +408,7 @@ typedef struct {
     uint64_t kv_bytes, blocks, kv_tokens, weights, activations, overhead, available;
     double max_concurrency;
 } oom_capacity;
-oom_status oom_plan_capacity(const oom_plan *plan, const oom_load *load, oom_capacity *out,
+oom_status oom_plan_capacity(const oom_plan *plan, const oom_load *asked, oom_capacity *out,
                              oom_error *err);
 
 /* ---- solving (solve.c) ----------------------------------------------------------------------- */

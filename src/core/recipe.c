@@ -252,9 +252,10 @@ static oom_status weigh_stored(scale *s, oom_error *err)
 oom_status oom_precision_weigh(const oom_model *inventory, const oom_precision *p,
                                uint64_t *tensor_bytes, uint64_t *total, oom_error *err)
 {
-    scale s = { .inventory = inventory, .each = tensor_bytes };
+    scale s = { .inventory = inventory };
     oom_status status = OOM_OK;
 
+    s.each = tensor_bytes;
     if (p->kind != OOM_PRECISION_STORED && p->kind != OOM_PRECISION_WIDTH)
         status = unpacked(inventory, p, err);
     if (status != OOM_OK)

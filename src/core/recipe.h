@@ -60,7 +60,7 @@ oom_status gguf_recipe_apply(const oom_model *m, uint32_t recipe, const oom_form
                              oom_error *err);
 
 /* The GGUF inventory of a model, built once in its arena (gguf_view.c). */
-oom_status gguf_view(oom_model *m, const oom_model **view, oom_error *err);
+oom_status gguf_view(oom_model *m, const oom_model **out, oom_error *err);
 
 /* ---- recipes of the other tools (recipe_hf.c) ----------------------------------------------- */
 

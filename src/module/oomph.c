@@ -70,7 +70,7 @@ static int absent(lua_State *L)
     if (lua_type(L, 2) != LUA_TSTRING)
         return 0;
     for (size_t i = 0; (d = bind_doc_at(i)) != NULL; i++) {
-        if (strcmp(d->name, lua_tostring(L, 2)))
+        if (strcmp(d->name, lua_tostring(L, 2)) != 0)
             continue;
         if (!d->module || !strcmp(d->module, "oomph.session"))
             return 0;

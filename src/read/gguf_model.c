@@ -296,7 +296,7 @@ static oom_status check_split(const gguf_header *parts, size_t n_parts, oom_erro
                 parts[p].name, (unsigned long long)count, n_parts, n_parts == 1 ? "is" : "are");
         if (no != p)
             return oom_fail(err, OOM_BADFILE, "%s: says it is part %llu, expected part %zu",
-                            parts[p].name, (unsigned long long)(no + 1), p + 1);
+                            parts[p].name, (unsigned long long)no + 1, p + 1);
     }
     return OOM_OK;
 }

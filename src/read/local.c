@@ -117,15 +117,18 @@ size_t local_from_smi(const char *text, local_device *list, size_t room)
         size_t n = strcspn(line, "\n");
         const char *comma = memchr(line, ',', n);
         local_device d = { .vendor = "NVIDIA", .kind = OOM_DEVICE_GPU };
-        unsigned long mib = 0, unused = 0;
-        char capability[8] = "";
+        char total[20], capability[8] = "", unused[20] = "";
+        uint64_t mib = 0, free_mib;
 
-        if (comma && sscanf(comma + 1, " %lu , %7[0-9.] , %lu", &mib, capability, &unused) >= 1
-            && mib > 0 && mib <= OOM_MAX_BYTES / MIB) {
+        if (comma && sscanf(comma + 1, " %19[0-9] , %7[0-9.] , %19[0-9]", total, capability,
+                            unused) >= 1)
+            mib = strtoull(total, NULL, 10);
+        if (mib > 0 && mib <= OOM_MAX_BYTES / MIB) {
             set_name(&d, line, (size_t)(comma - line));
             snprintf(d.capability, sizeof d.capability, "%s", capability);
             d.memory_bytes = mib * MIB;
-            d.free_bytes = unused <= mib ? unused * MIB : 0;
+            free_mib = strtoull(unused, NULL, 10);
+            d.free_bytes = free_mib <= mib ? free_mib * MIB : 0;
             list[found++] = d;
         }
         line += n + (line[n] == '\n');
@@ -215,11 +218,9 @@ static bool from_sysctl(local_device *d) { (void)d; return false; }
 static uint64_t kib_of(const char *meminfo, const char *key)
 {
     const char *at = strstr(meminfo, key);
-    unsigned long long kib = 0;
+    uint64_t kib = at ? strtoull(at + strlen(key), NULL, 10) : 0;
 
-    if (!at || sscanf(at + strlen(key), "%llu", &kib) != 1 || kib > OOM_MAX_BYTES / 1024)
-        return 0;
-    return kib;
+    return kib <= OOM_MAX_BYTES / 1024 ? kib : 0;
 }
 
 bool local_from_meminfo(const char *meminfo, const char *cpuinfo, local_device *out)

@@ -49,7 +49,7 @@ oom_status read_checkpoint(oom_model *m, const read_part *parts, size_t n_parts,
 oom_status read_config(oom_model *m, const char *name, const void *bytes, size_t n, oom_error *err);
 
 /* A path, or several joined by " + ": a model and its projector (open.c). */
-oom_status read_paths(oom_model *m, const char *paths, oom_error *err);
+oom_status read_paths(oom_model *m, const char *spec, oom_error *err);
 
 /* ---- presets (preset.c): parsed on first need; the user's before the binary's ---------------- */
 

@@ -48,6 +48,7 @@ static bool parse_profile(const char *word, unsigned *compute, unsigned *gb)
 {
     int end = 0;
 
+    /* NOLINTNEXTLINE(cert-err34-c): one digit and three fit */
     if (sscanf(word, "%1ug.%3ugb%n", compute, gb, &end) != 2 || end == 0)
         return false;
     return *compute > 0 && *gb > 0 && (word[end] == '\0' || strcmp(word + end, "+me") == 0);

@@ -281,7 +281,7 @@ static void offer_fields(lua_State *L, filter *f, bool methods)
     for (int step = 0; step < 8 && lua_istable(L, -1); step++) {
         for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
             if (lua_type(L, -2) == LUA_TSTRING && (!methods || lua_isfunction(L, -1)) &&
-                strncmp(lua_tostring(L, -2), "__", 2))
+                strncmp(lua_tostring(L, -2), "__", 2) != 0)
                 offer_name(f, lua_tostring(L, -2));
         if (!lua_getmetatable(L, -1))
             break;
@@ -370,10 +370,10 @@ static int gather(lua_State *L)
 }
 
 /* What follows a completed name: a call's bracket, an option's "=". */
-static char what_follows(const request *r, const char *name)
+static int what_follows(const request *r, const char *name)
 {
     const bind_doc *d;
-    char next = 0;
+    int next = 0;
 
     if (r->c.kind == CONTEXT_KEY)
         return option_kind(name) || !documented(name) ? '=' : 0;

@@ -189,7 +189,7 @@ static bool preset_at(void *ctx, const char *folder, size_t i, const char **name
     size_t kind = 0;
 
     (void)ctx;
-    while (kind + 1 < FOLDERS && strcmp(folder, gathered[kind].folder))
+    while (kind + 1 < FOLDERS && strcmp(folder, gathered[kind].folder) != 0)
         kind++;
     if (!gathered[kind].done)
         gather(kind);

@@ -326,7 +326,7 @@ static bool matches(const char *expected, const char *text)
 
     if (!any)
         return !strcmp(expected, text);
-    if (strncmp(expected, text, (size_t)(any - expected)))
+    if (strncmp(expected, text, (size_t)(any - expected)) != 0)
         return false;
     for (text += any - expected;; text++) {
         if (matches(any + 3, text))

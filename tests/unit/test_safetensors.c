@@ -56,7 +56,7 @@ static void tensor(header *h, const char *name, const char *dtype, uint64_t d0, 
     if (d1)
         put(h, ",%llu", (unsigned long long)d1);
     put(h, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)h->data,
-        (unsigned long long)(h->data + bytes));
+        (unsigned long long)h->data + bytes);
     h->data += bytes;
 }
 
@@ -366,7 +366,7 @@ static void tensor4(header *h, const char *name, uint64_t a, uint64_t b, uint64_
     if (d)
         put(h, ",%llu", (unsigned long long)d);
     put(h, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)h->data,
-        (unsigned long long)(h->data + bytes));
+        (unsigned long long)h->data + bytes);
     h->data += bytes;
 }
 

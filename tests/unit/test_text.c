@@ -164,7 +164,8 @@ static void quoted_text_is_one_safe_line_of_forty_columns(void **state)
 
     (void)state;
     assert_quoted("a\nb\tc\x1b[31m", "a\\nb\\tc\\x1b[31m");
-    assert_quoted("\xe2\x80\xae", "\\u202e");           /* writes from right to left */
+    /* writes from right to left. NOLINTNEXTLINE(misc-misleading-bidirectional) */
+    assert_quoted("\xe2\x80\xae", "\\u202e");
     assert_quoted("\xc2\x85", "\\u0085");               /* a control character of C1 */
     assert_quoted(FORTY, FORTY);
     assert_quoted(FORTY "1", "123456789012345678901234567890123456789\xe2\x80\xa6");
@@ -174,19 +175,19 @@ static void quoted_text_is_one_safe_line_of_forty_columns(void **state)
 /* U+6A21 and U+1F600 take two columns: nineteen of them and a letter fill 39. */
 static void wide_characters_take_two_of_the_forty(void **state)
 {
-    char text[128] = "x", twenty[128] = "";
+    char full[128] = "x", twenty[128] = "";
 
     (void)state;
     for (int i = 0; i < 19; i++)
-        strcat(text, i % 2 ? "\xe6\xa8\xa1" : "\xf0\x9f\x98\x80");
+        strcat(full, i % 2 ? "\xe6\xa8\xa1" : "\xf0\x9f\x98\x80");
     for (int i = 0; i < 20; i++)
         strcat(twenty, "\xe6\xa8\xa1");
-    assert_quoted(text, text);
+    assert_quoted(full, full);
     assert_quoted(twenty, twenty);
-    strcpy(twenty, text);
+    strcpy(twenty, full);
     strcat(twenty, "\xe6\xa8\xa1");                    /* 41 columns: no room for the last */
-    strcat(text, "\xe2\x80\xa6");
-    assert_quoted(twenty, text);
+    strcat(full, "\xe2\x80\xa6");
+    assert_quoted(twenty, full);
 }
 
 /* Unicode 3.9, table 3-7: what is no well-formed sequence is shown byte by byte. */

@@ -161,7 +161,7 @@ static void activations(const oom_plan *p, const oom_load *load, const plan_clas
               (ull)own_of(p)->width, (ull)p->model->shape.hidden_size);
     plan_tell(l, "activations", OOM_RULE, logits, "logits rows x (16-bit + fp32) x vocabulary",
               r.every_logit ? "a row a token, as asked" : "last position only",
-              "%llu x %llu B x %llu", (ull)rows, (ull)(p->element_bytes + 4),
+              "%llu x %llu B x %llu", (ull)rows, (ull)p->element_bytes + 4,
               (ull)div_up(p->model->shape.vocab_size, p->options.tp));
     if (scores)
         plan_tell(l, "activations", OOM_FITTED, scores, "6 B x heads x step tokens x tokens seen",

@@ -26,7 +26,7 @@ bool lc_open(lc_graph *g, oom_arena *arena, uint32_t cap, const lc_placement *wh
     g->seq = oom_arena_raw(arena, g->cap_seq * sizeof *g->seq, NULL);
     g->spot = oom_arena_raw(arena, g->room * sizeof *g->spot, NULL);
     g->buffer = oom_arena_raw(arena, backends * sizeof *g->buffer, NULL);
-    g->events = oom_arena_raw(arena, g->room * 2 * sizeof *g->events, NULL);
+    g->events = oom_arena_raw(arena, (size_t)g->room * 2 * sizeof *g->events, NULL);
     g->marks = oom_arena_raw(arena, cap * sizeof *g->marks, NULL);
     return g->t && g->begins && g->events && g->marks && g->order && g->leafs && g->keep && g->on
         && g->copy && g->pipe && g->arrivals && g->seq && g->spot && g->buffer;

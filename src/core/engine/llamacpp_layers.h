@@ -42,7 +42,7 @@ typedef struct {
 bool lc_windowed(const oom_model *inventory, const oom_cache *c);
 
 /* What of a layer's number matters to its operations: layers alike in all else differ by it. */
-uint64_t lc_layer_trait(const oom_model *inventory, uint32_t layer);
+uint64_t lc_layer_trait(const oom_model *m, uint32_t layer);
 
 /* Whether the operations of the architecture were compared with the engine's. */
 bool lc_known(const oom_model *m);

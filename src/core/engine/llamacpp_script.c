@@ -83,7 +83,7 @@ static bool learn(const int64_t f[LC_LESSONS], bool unified, size *out)
     int64_t sum = 0, *of = out->of, streams = unified ? 1 : 2, last = unified ? 1 : 3;
     const int64_t checked[LC_MEASURES] = {
         [LC_ONE] = 1, [LC_TOKENS] = 18, [LC_OUTPUTS] = 5, [LC_SEQUENCES] = 3, [LC_TOKENS_EACH] = 6,
-        [LC_MASK] = 11 * 18, [LC_WINDOW_MASK] = 7 * 18,
+        [LC_MASK] = INT64_C(11) * 18, [LC_WINDOW_MASK] = INT64_C(7) * 18,
         [LC_ROWS_OF_CACHE] = 11 * last, [LC_ROWS_OF_WINDOW] = 7 * last,
     };
 
@@ -263,7 +263,8 @@ bool lc_write_script(const lc_graph *g, lc_lesson *const lesson[LC_LESSONS], boo
                  .sizes = oom_arena_raw(arena, BUCKETS * sizeof(size), NULL),
                  .steps = oom_arena_raw(arena, n * sizeof(step), NULL),
                  .loops = oom_arena_raw(arena, (n_repeats + 1) * sizeof(loop), NULL),
-                 .moves = oom_arena_raw(arena, n_repeats * MAX_LIVE * sizeof(move) + 1, NULL),
+                 .moves = oom_arena_raw(arena, (size_t)n_repeats * MAX_LIVE * sizeof(move) + 1,
+                                        NULL),
                  .slot = oom_arena_raw(arena, g->n * sizeof(uint16_t) + 1, NULL),
                  .holder = oom_arena_raw(arena, n * sizeof(lc_t), NULL),
                  .before = oom_arena_raw(arena, n * sizeof(lc_t), NULL) };

@@ -57,7 +57,7 @@ uint64_t vllm_added(const oom_plan *p, uint32_t stage, const oom_listener *l);
 void vllm_pool_prepare(const oom_plan *p, vllm_own *own);
 vllm_pool vllm_pool_of(const oom_plan *p, uint32_t stage);
 /* Blocks that one group of kind i takes for one request. */
-uint64_t vllm_blocks(const oom_plan *p, const oom_device *d, uint32_t kind, const oom_load *load);
+uint64_t vllm_blocks(const oom_plan *p, const oom_device *d, uint32_t i, const oom_load *load);
 /* Blocks of all groups for one request. */
 uint64_t vllm_request_blocks(const oom_plan *p, const oom_device *d, const vllm_pool *pool,
                              const oom_load *load);

@@ -79,9 +79,9 @@ static uint64_t usm(build *b, uint64_t default_hidden)
 
     mat(b, OOM_ROLE_PATCH_EMBED, FIRST, 9);
     tower_norm(b, NORM_RMS, FIRST);
-    mat(b, OOM_ROLE_PATCH_EMBED, SECOND, 9 * FIRST);
+    mat(b, OOM_ROLE_PATCH_EMBED, SECOND, UINT64_C(9) * FIRST);
     tower_norm(b, NORM_RMS, SECOND);
-    mat(b, OOM_ROLE_PATCH_EMBED, hidden, SECOND * MEL_BINS / 4);
+    mat(b, OOM_ROLE_PATCH_EMBED, hidden, (uint64_t)SECOND * MEL_BINS / 4);
     for (uint64_t i = 0; i < layers && b->status == OOM_OK; i++) {
         b->layer = (int32_t)i;
         conformer(b, hidden, heads, kernel);

@@ -87,8 +87,8 @@ typedef struct {
 /* q, k, v, o and a full cache; window > 0 makes it a window (or chunk) cache. */
 void attend(build *b, const attention *a, uint64_t window);
 /* The matrices alone, and the cache alone. */
-void attend_weights(build *b, const attention *a);
-void attend_cache(build *b, const attention *a, uint64_t window);
+void attend_weights(build *b, const attention *given);
+void attend_cache(build *b, const attention *given, uint64_t window);
 
 typedef enum { MLP_PLAIN, MLP_GATED, MLP_FUSED } mlp_kind;  /* FUSED: gate and up in one */
 void mlp(build *b, uint64_t hidden, uint64_t width, mlp_kind kind, bool with_bias);
@@ -153,8 +153,8 @@ typedef struct decoder {
 
 /* The keys that nearly every decoder has, under all their names, as llama reads them. */
 decoder like_llama(build *b);
-void decode(build *b, const decoder *d);        /* everything */
-void decode_layer(build *b, const decoder *d, uint64_t i);  /* one layer; b->layer is set */
+void decode(build *b, const decoder *given);        /* everything */
+void decode_layer(build *b, const decoder *all, uint64_t i);  /* one layer; b->layer is set */
 uint64_t window_at(build *b, const decoder *d, uint64_t i);     /* 0: full */
 uint64_t sliding_window(build *b, uint64_t otherwise);          /* null: none; absent: otherwise */
 

@@ -161,7 +161,7 @@ endif
 lint: need $(FOUND)                             ## look for mistakes: gcc, clang-tidy, cppcheck, luacheck, rules
 	@cat $(FOUND) >$(BUILD)/lint/found; cat $(BUILD)/lint/found; test ! -s $(BUILD)/lint/found
 
-$(BUILD)/lint/%.c: %.c $(BUILD)/lint/flags $(wildcard scripts/lint?*) | $(NEEDS)
+$(BUILD)/lint/%.c: %.c $(BUILD)/lint/flags $(wildcard scripts/lint?* .clang-tidy tests/.clang-tidy) | $(NEEDS)
 	@mkdir -p $(@D)
 	@echo 'lint $<'
 	@FLAGS='$(FLAGS)' scripts/lint-c $< $@

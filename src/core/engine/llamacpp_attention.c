@@ -124,7 +124,7 @@ static lc_t attend(pen *b, lc_t q, lc_t k_cache, lc_t v_cache, const head_shape 
     uint64_t cells = b->windowed ? s->window_cells : s->cells, t = s->tokens / s->streams;
     uint64_t k_width = h->k_dim * h->kv_heads, v_width = h->v_dim * h->kv_heads;
     uint64_t rows = sat_mul(cells, s->streams);
-    const oom_format *v_type = up == LC_NONE ? s->kv_v : s->kv_k;   /* MLA's V is a part of K */
+    const oom_format *v_type = up == LC_NONE ? s->kv_v : s->kv_k;  
     lc_t sinks = bare(b, OOM_ROLE_ATTN_SINKS), cur, k, v;
     lc_shape out;
 
@@ -132,8 +132,10 @@ static lc_t attend(pen *b, lc_t q, lc_t k_cache, lc_t v_cache, const head_shape 
                 lc_ne(h->k_dim, t, h->heads, s->streams));
     k = lc_view_bytes(b->g, k_cache, lc_ne(h->k_dim, cells, h->kv_heads, s->streams),
                       cache_bytes(s, s->kv_k, h->k_dim, h->kv_heads, rows));
+    /* MLA's V is a part of each row of K: from its first element to its last lie all rows */
     v = lc_view_bytes(b->g, v_cache, lc_ne(h->v_dim, cells, h->kv_heads, s->streams),
-                      cache_bytes(s, v_type, h->v_dim, h->kv_heads, rows));
+                      cache_bytes(s, v_type, up == LC_NONE ? h->v_dim : h->k_dim, h->kv_heads,
+                                  rows));
     if (s->flash) {
         uint64_t scratch = conversion(s->kv_k, sat_mul(k_width, rows));
 

@@ -124,7 +124,7 @@ static lc_t attend(pen *b, lc_t q, lc_t k_cache, lc_t v_cache, const head_shape 
     uint64_t cells = b->windowed ? s->window_cells : s->cells, t = s->tokens / s->streams;
     uint64_t k_width = h->k_dim * h->kv_heads, v_width = h->v_dim * h->kv_heads;
     uint64_t rows = sat_mul(cells, s->streams);
-    const oom_format *v_type = up == LC_NONE ? s->kv_v : s->kv_k;  
+    const oom_format *v_type = up == LC_NONE ? s->kv_v : s->kv_k;
     lc_t sinks = bare(b, OOM_ROLE_ATTN_SINKS), cur, k, v;
     lc_shape out;
 

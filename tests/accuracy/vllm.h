@@ -45,6 +45,21 @@ static inline const read_preset *row_preset(scene *s, const char *name)
     return p;
 }
 
+/* The very release where the catalogue knows its name, whose context may be its own, else the
+ * preset. */
+static inline oom_model *row_model(scene *s, const char *name, const read_preset *preset)
+{
+    oom_model *m = NULL;
+    char text[128];
+
+    snprintf(text, sizeof text, "%s", name);
+    cut_at(text, " (");
+    if (read_model_preset(s->catalogue, text, NULL) != preset
+        || read_model(s->catalogue, text, &oom_libc_alloc, &m, NULL) != OOM_OK)
+        assert_int_equal(read_preset_model(preset, &oom_libc_alloc, &m, NULL), OOM_OK);
+    return m;
+}
+
 /* The precision a log speaks of; NULL where a checkpoint keeps a mixture of its own. */
 static inline const char *row_precision(const cJSON *row, const char *preset)
 {
@@ -287,7 +302,7 @@ static inline void accuracy_vllm(scene *s, report *r)
         const char *flags = row_text(row, "other_flags");
         const read_preset *preset = row_preset(s, row_text(row, "model"));
         const char *precision;
-        oom_model *m = NULL;
+        oom_model *m;
         char id[56];
 
         all++;
@@ -302,7 +317,7 @@ static inline void accuracy_vllm(scene *s, report *r)
                      row_text(row, "id"));
             continue;
         }
-        assert_int_equal(read_preset_model(preset, &oom_libc_alloc, &m, NULL), OOM_OK);
+        m = row_model(s, row_text(row, "model"), preset);
         precision = row_precision(row, preset->id);
         snprintf(id, sizeof id, "%s %.36s", row_text(row, "id"), preset->id);
         compare_pool(s, r, row, id, m, precision ? precision : "bf16", precision != NULL);

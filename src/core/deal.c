@@ -51,6 +51,12 @@ static uint32_t stage_of_layer(const oom_plan *p, int32_t layer)
     return p->n_stages - 1;
 }
 
+uint32_t plan_stage_of(const oom_plan *p, const oom_tensor *t)
+{
+    return t->layer >= 0 && t->part == OOM_PART_TEXT ? stage_of_layer(p, t->layer)
+         : at_the_end(t->role) ? p->n_stages - 1 : 0;
+}
+
 oom_status plan_place(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err)
 {
     const oom_model *inv = p->inventory;
@@ -59,8 +65,7 @@ oom_status plan_place(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err)
     for (size_t i = 0; i < inv->n_tensors; i++) {
         const oom_tensor *t = &inv->tensors[i];
         uint64_t bytes = plan_rank_bytes(p, t, tensor_bytes[i]);
-        uint32_t stage = t->layer >= 0 && t->part == OOM_PART_TEXT ? stage_of_layer(p, t->layer)
-                       : at_the_end(t->role) ? p->n_stages - 1 : 0;
+        uint32_t stage = plan_stage_of(p, t);
 
         if (t->part == OOM_PART_MTP)    /* ordinary inference does not load it */
             continue;

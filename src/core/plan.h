@@ -91,6 +91,7 @@ extern const oom_engine oom_engine_ideal, oom_engine_generic, oom_engine_transfo
     oom_engine_vllm, oom_engine_llamacpp;
 
 oom_status plan_place(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err);
+uint32_t plan_stage_of(const oom_plan *p, const oom_tensor *t);     /* the stage that holds it */
 
 /* Layers dealt to stages; caches gathered into kinds (deal.c). */
 void plan_cut_stages(oom_plan *p, uint32_t n_layers);

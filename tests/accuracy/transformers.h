@@ -162,12 +162,12 @@ static inline void compare_run(scene *s, report *r, const char *engine, const ch
 }
 
 static const report_bound transformers_bounds[] = {
-    { "transformers", "Qwen2.5: allocated", 64, 0.01, 0.03, 0.02, 0, 0.07 },
-    { "transformers", "Qwen2: allocated", 32, 0.01, 0.06, 0.025, 0, 0 },
-    { "transformers", "Qwen1.5: allocated", 32, 0.005, 0.05, 0.02, 0, 0 },
-    { "transformers", "Llama-2-13B: allocated", 36, 0.005, 0.01, 0.005, 0, 0 },
-    { "transformers", "Llama-2-7B: allocated", 20, 0.005, 0.015, 0.01, 0, 0 },
-    { "transformers", "Llama-2-13B: nvidia-smi", 10, 0.03, 0.04, 0.03, 0, 0 },
+    { "transformers", "Qwen2.5: allocated", 64, 0.005, 0.02, 0.015, 0, 0.03 },
+    { "transformers", "Qwen2: allocated", 32, 0.006, 0.06, 0.025, 0, 0 },
+    { "transformers", "Qwen1.5: allocated", 32, 0.001, 0.05, 0.015, 0, 0 },
+    { "transformers", "Llama-2-13B: allocated", 36, 0.0001, 0.0002, 0.0001, 0, 0 },
+    { "transformers", "Llama-2-7B: allocated", 20, 0.0005, 0.001, 0.0005, 0, 0 },
+    { "transformers", "Llama-2-13B: nvidia-smi", 10, 0.025, 0.03, 0.02, 0, 0 },
 };
 
 static inline void accuracy_transformers(scene *s, report *r)

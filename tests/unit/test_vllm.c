@@ -194,9 +194,33 @@ static void experts_that_do_not_divide_lie_one_more_on_some_ranks(void **state)
     const uint64_t expert = UINT64_C(3) * 2048 * 1408 * 2;
 
     (void)state;
-    /* 60 experts in each of 24 layers: 8 on the fullest of 8 ranks, not seven and a half */
+    /* 60 experts in each of 24 layers: 8 on the fullest of 8 ranks, not seven and a half; but
+     * their 44 MiB of down projections are whole 2 MiB, and 41.25, eighths of all, are not */
     assert_int_equal(weights_of_a_rank("qwen1.5-moe-a2.7b", 8, 8)
-                     - weights_of_a_rank("qwen1.5-moe-a2.7b", 8, 1), 24 * expert / 2);
+                     - weights_of_a_rank("qwen1.5-moe-a2.7b", 8, 1),
+                     24 * (expert / 2 - (3 << 18)));
+}
+
+static double weights_gib(const char *model, const char *precision, uint32_t tp)
+{
+    oom_options o = { .gpu_layers = -1, .tp = tp };
+    char device[32];
+
+    snprintf(device, sizeof device, "%ux h100-sxm", tp);
+    return (double)capacity(model, precision, device, &o, 8192).weights / (double)(1 << 30);
+}
+
+static void weights_are_what_torch_allocates_for_them(void **state)
+{
+    (void)state;
+    /* Logged with four decimals: github.com/vllm-project/vllm/issues/10517 and other start-ups */
+    assert_true(fabs(weights_gib("llama-3.1-8b", "bf16", 1) - 14.9888) < 0.0005);
+    assert_true(fabs(weights_gib("llama-3.1-8b", "bf16", 8) - 1.9028) < 0.0005);
+    assert_true(fabs(weights_gib("qwen2.5-7b", "bf16", 1) - 14.2717) < 0.0005);
+    assert_true(fabs(weights_gib("Qwen/Qwen2-7B-Instruct", "bf16", 2) - 7.1217) < 0.0005);
+    /* GPTQ without its zeros, 0.26 GiB, and order: github.com/vllm-project/vllm/issues/11230 */
+    assert_true(fabs(weights_gib("Qwen/Qwen2.5-72B-Instruct", "gptq-4bit-128g", 1) - 38.526)
+                < 0.05);
 }
 
 static void as_many_requests_fit_as_the_pool_holds(void **state)
@@ -261,6 +285,7 @@ int main(void)
         cmocka_unit_test(scratch_of_the_matrix_library_is_the_devices_own),
         cmocka_unit_test(what_it_does_not_run_on_is_said),
         cmocka_unit_test(experts_that_do_not_divide_lie_one_more_on_some_ranks),
+        cmocka_unit_test(weights_are_what_torch_allocates_for_them),
         cmocka_unit_test(as_many_requests_fit_as_the_pool_holds),
         cmocka_unit_test(graphs_come_out_of_the_budget_since_0_20),
         cmocka_unit_test(a_start_must_leave_room_for_the_sampler),

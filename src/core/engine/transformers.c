@@ -3,7 +3,7 @@
  * CUDA context beside it; what torch's allocator keeps cached
  * in addition depends on the history of a
  * process and is not counted. docs/engines/transformers.md. */
-#include "plan.h"
+#include "torch.h"
 
 #include <string.h>
 
@@ -83,8 +83,34 @@ static void tell_caches(const oom_plan *p, const oom_load *load, const plan_clas
     }
 }
 
-/* Whether layers turn queries and keys by position: not where positions are learnt. */
-typedef struct { bool turns; } transformers_own;
+/* Whether layers turn queries and keys by position: not where positions are learnt. What torch's
+ * allocator does not split off behind the matrices of a device. */
+typedef struct { bool turns; uint64_t slack[PLAN_STAGES]; } transformers_own;
+
+_Static_assert(sizeof(transformers_own) <= sizeof(((oom_plan *)0)->own.bytes),
+               "the engine's numbers fit");
+
+static const transformers_own *own_of(const oom_plan *p)
+{
+    return (const transformers_own *)p->own.bytes;
+}
+
+/* Every matrix is a tensor of its own; an expert's, too, until 5.0 (core_model_loading.py). */
+static oom_status transformers_place(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err)
+{
+    transformers_own *own = (transformers_own *)p->own.bytes;
+
+    for (size_t i = 0; i < p->inventory->n_tensors; i++) {
+        const oom_tensor *t = &p->inventory->tensors[i];
+        uint64_t codes = torch_codes(t, tensor_bytes[i], tensor_bytes[i]);
+        uint64_t n = t->n_dims > 2 && older(p, 5000) && t->dims[0] ? t->dims[0] : 1;
+        uint64_t *slack = &own->slack[plan_stage_of(p, t)];
+
+        if (t->part != OOM_PART_MTP && t->n_dims > 1)
+            *slack = sat_add(*slack, sat_mul(n, torch_slack(codes / n)));
+    }
+    return plan_place(p, tensor_bytes, err);
+}
 
 static oom_status transformers_prepare(oom_plan *p, oom_error *err)
 {
@@ -105,7 +131,7 @@ static uint64_t rotary_tables(const oom_plan *p, uint32_t layers, const oom_list
     uint64_t one = sat_mul(sat_mul(s->context, s->head_dim), 2 * p->element_bytes);
     uint64_t bytes = sat_mul(layers, one);
 
-    if (!older(p, LAST_LOGITS) || !((const transformers_own *)p->own.bytes)->turns)
+    if (!older(p, LAST_LOGITS) || !own_of(p)->turns)
         return 0;
     if (l)
         plan_tell(l, "weights", OOM_RULE, bytes, "layers x positions x head size x 2 x bytes",
@@ -134,6 +160,22 @@ static uint64_t exllama_buffer(const oom_plan *p, const oom_listener *l)
                   "ExLlama's buffer for a matrix at 16 bits; AutoGPTQ: max_dq_buffer_size",
                   "%llu x %llu x 2", (ull)widest(p), (ull)s->hidden_size);
     return bytes;
+}
+
+static uint64_t slack(const oom_plan *p, const plan_class *c, const oom_listener *l)
+{
+    uint64_t bytes = own_of(p)->slack[c->stage];
+
+    if (l && bytes)
+        plan_tell(l, "weights", OOM_RULE, bytes, "up to 1 MiB behind each large matrix",
+                  "what torch's allocator does not split off (CUDACachingAllocator.cpp)",
+                  "stage %u of %u", c->stage + 1, p->n_stages);
+    return bytes;
+}
+
+static uint64_t library(const oom_plan *p, const plan_class *c)
+{
+    return p->has_device ? torch_library_bytes(&p->where.group[c->group].device) : 0;
 }
 
 /* ---- the steps ------------------------------------------------------------------------------- */
@@ -224,9 +266,10 @@ static void transformers_parts(const oom_plan *p, const oom_load *load, const pl
     step first = step_of(p, &filled, c, tokens, batch, all ? tokens : batch);
     step each = step_of(p, load, c, batch, batch, batch);
     uint64_t context = p->has_device ? p->where.group[c->group].device.context_bytes : 0;
-    uint64_t prefill = peak_of(&first), decode;
+    uint64_t prefill = peak_of(&first), decode, peak;
 
     out->weights = sat_add(rotary_tables(p, p->stages[c->stage].n_layers, l), exllama_buffer(p, l));
+    out->weights = sat_add(out->weights, slack(p, c, l));
     one_sequence(p, load, c, &out->kv, &out->state);
     out->kv = sat_mul(out->kv, batch);
     out->state = sat_mul(out->state, batch);
@@ -236,12 +279,18 @@ static void transformers_parts(const oom_plan *p, const oom_load *load, const pl
     decode = answering(p, c, load, &each, first.rows, out->kv, growth);
     out->activations = max_u64(prefill > growth && prefill != SAT_TOOLARGE ? prefill - growth
                                : prefill == SAT_TOOLARGE ? prefill : 0, decode);
+    peak = out->activations;
+    out->activations = sat_add(peak, library(p, c));
     out->overhead = context;
     if (!l)
         return;
+    if (library(p, c))
+        plan_tell(l, "activations", OOM_RULE, library(p, c), "scratch of the matrix library",
+                  "torch: CublasHandlePool.cpp, by the device's generation", "%s",
+                  p->where.group[c->group].device.name);
     tell_caches(p, load, c, batch, l);
-    if (out->activations > decode)
-        plan_tell(l, "activations", OOM_FITTED, out->activations, first.logits >= prefill
+    if (peak > decode)
+        plan_tell(l, "activations", OOM_FITTED, peak, first.logits >= prefill
                   ? "step tokens x hidden x bytes + rows x vocabulary x (16 bits + fp32) - later "
                       "cache"
                   : "bytes x step tokens x (3 x width + 4 x hidden) + scores - later cache",
@@ -251,7 +300,7 @@ static void transformers_parts(const oom_plan *p, const oom_load *load, const pl
                   (ull)tokens, (ull)first.width, (ull)p->model->shape.hidden_size, (ull)first.rows,
                   (ull)p->model->shape.vocab_size, (ull)first.scores, (ull)growth);
     else
-        plan_tell(l, "activations", OOM_FITTED, out->activations,
+        plan_tell(l, "activations", OOM_FITTED, peak,
                   older(p, CACHE_KEPT) && load->seq > load->prompt + 1
                   ? "one token of each sequence, while the old cache lives beside the new, at "
                     "first with the prompt's logits"
@@ -264,25 +313,25 @@ static void transformers_parts(const oom_plan *p, const oom_load *load, const pl
               p->has_device ? p->where.group[c->group].device.name : "no device");
 }
 
-/* Everything but weights, context and the unpacked matrix is proportional to the batch. */
+/* Everything but weights, context, scratch and the unpacked matrix is proportional to the batch. */
 static void transformers_row(const oom_plan *p, const plan_class *c, uint64_t seq, uint64_t prompt,
                              const uint64_t *batches, size_t n, uint64_t *totals)
 {
     bool proportional = p->options.chunk == 0 && unpacked_matrix(p, 1) == 0;
     oom_load load = { .batch = 1, .seq = seq, .prompt = prompt };
-    uint64_t weights = p->stages[c->stage].weights, each;
+    uint64_t weights = p->stages[c->stage].weights, scratch = library(p, c), each;
     oom_parts one = { 0 };
 
     transformers_parts(p, &load, c, &one, NULL);
-    each = sat_add(sat_add(one.kv, one.state), one.activations);
+    each = sat_add(sat_add(one.kv, one.state), one.activations - scratch);
     for (size_t i = 0; i < n; i++) {
         if (!proportional) {
             one = (oom_parts){ 0 };
             load.batch = batches[i];
             transformers_parts(p, &load, c, &one, NULL);
-            each = sat_add(sat_add(one.kv, one.state), one.activations);
+            each = sat_add(sat_add(one.kv, one.state), one.activations - scratch);
         }
-        totals[i] = sat_add(sat_add(sat_add(weights, one.weights), one.overhead),
+        totals[i] = sat_add(sat_add(sat_add(weights, one.weights), sat_add(one.overhead, scratch)),
                             proportional ? sat_mul(each, batches[i]) : each);
     }
 }
@@ -294,6 +343,7 @@ const oom_engine oom_engine_transformers = {
     .summary =
     "Hugging Face transformers' generate(): memory allocated at the peak, and the CUDA context",
     .splits_layers = true,
+    .place = transformers_place,
     .prepare = transformers_prepare,
     .parts = transformers_parts,
     .row = transformers_row,

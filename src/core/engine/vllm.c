@@ -190,8 +190,8 @@ static uint64_t vllm_available(const oom_plan *p, const oom_device *d)
 
 static bool vllm_alike(const oom_device *a, const oom_device *b)
 {
-    return vllm_large_device(a) == vllm_large_device(b) && runs_on(a) == runs_on(b)
-        && vllm_library_bytes(a) == vllm_library_bytes(b) && a->context_bytes == b->context_bytes;
+    return torch_large_device(a) == torch_large_device(b) && runs_on(a) == runs_on(b)
+        && torch_library_bytes(a) == torch_library_bytes(b) && a->context_bytes == b->context_bytes;
 }
 
 /* ---- the pool as printed --------------------------------------------------------------------- */

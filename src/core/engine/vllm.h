@@ -3,6 +3,7 @@
 #define VLLM_H
 
 #include "plan.h"
+#include "torch.h"
 
 /* How vLLM deals a cache out of one pool of equal blocks. Layers of one type are cut into groups of
  * g layers; a block holds one page of each layer of a group, so that every group draws from the
@@ -24,7 +25,9 @@ typedef struct {
     uint64_t printed_block;             /* the block size the engine prints */
     bool sees;                          /* has a vision tower */
     bool windowed;                      /* some layers keep a window */
-    uint64_t rotary, added[PLAN_STAGES];    /* bytes that loading adds to a rank of each stage */
+    /* bytes that loading adds to a rank of each stage: tables, what weights become, and what the
+     * allocator does not split off */
+    uint64_t rotary, added[PLAN_STAGES], slack[PLAN_STAGES];
     uint64_t convolution;               /* widest of a recurrent layer, on one rank */
 } vllm_own;
 
@@ -68,8 +71,6 @@ uint64_t vllm_request_blocks(const oom_plan *p, const oom_device *d, const vllm_
 typedef struct { uint64_t seqs, tokens; } vllm_step;
 uint64_t vllm_max_seqs(const oom_plan *p, const oom_device *d);
 vllm_step vllm_step_of(const oom_plan *p, const oom_device *d, uint64_t batch, uint64_t seq);
-bool vllm_large_device(const oom_device *d);
-uint64_t vllm_library_bytes(const oom_device *d);
 bool vllm_mxfp4(const oom_plan *p);      /* experts in 4 bits with shared exponents */
 
 uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const oom_load *load,

@@ -4,25 +4,16 @@
 #include "vllm.h"
 
 #include <string.h>
-#include <strings.h>
 
 #define MIB ((uint64_t)1 << 20)
-#define GIB ((uint64_t)1 << 30)
 
 /* Defaults of the scheduler are larger on devices of 70 GiB and more that are no A100
  * (engine/arg_utils.py: get_batch_defaults; the values of `vllm serve`). */
-#define LARGE_BYTES (70 * GIB)
-
-bool vllm_large_device(const oom_device *d)
-{
-    return !d || (d->memory_bytes >= LARGE_BYTES && strncasecmp(d->id, "a100", 4) != 0);
-}
-
 uint64_t vllm_max_seqs(const oom_plan *p, const oom_device *d)
 {
     if (p->options.max_seqs)
         return p->options.max_seqs;
-    return vllm_version(p) >= VLLM_V1 && vllm_large_device(d) ? 1024 : 256;
+    return vllm_version(p) >= VLLM_V1 && torch_large_device(d) ? 1024 : 256;
 }
 
 /* V0 profiles a prompt of full length, for models that see at least 5120 tokens (4096 in 0.6).
@@ -45,29 +36,13 @@ vllm_step vllm_step_of(const oom_plan *p, const oom_device *d, uint64_t batch, u
 
     s.seqs = max_u64(s.seqs, batch);    /* to run more at once the limit has to be raised */
     if (!s.tokens)
-        s.tokens = !v1 ? v0_tokens(p, seq) : vllm_large_device(d) ? 8192 : 2048;
+        s.tokens = !v1 ? v0_tokens(p, seq) : torch_large_device(d) ? 8192 : 2048;
     s.tokens = min_u64(s.tokens, sat_mul(s.seqs, seq));
     s.seqs = min_u64(s.seqs, s.tokens);
     return s;
 }
 
 /* ---- the profile run ------------------------------------------------------------------------- */
-
-/* Scratch that torch gives the matrix library (CUDABlas.cpp, CublasHandlePool.cpp:
- * parseChosenWorkspaceSize): 32 MiB from Hopper on, 8.125 before; 128 on MI300 and its successors,
- * 32 on AMD's others. Devices of unknown make: by their size. */
-uint64_t vllm_library_bytes(const oom_device *d)
-{
-    const uint64_t small = 4096 * 1024 * 2 + 16 * 1024 * 8;
-
-    if (d && strcasecmp(d->vendor, "AMD") == 0)
-        return strncasecmp(d->id, "mi3", 3) == 0 ? 128 * MIB : 32 * MIB;
-    if (d && (d->kind == OOM_DEVICE_CPU || d->kind == OOM_DEVICE_ACCELERATOR))
-        return 0;
-    if (d && d->capability)
-        return d->capability >= 90 ? 32 * MIB : small;
-    return vllm_large_device(d) ? 32 * MIB : small;
-}
 
 /* Peak of the sampler's dummy run over `seqs` rows of logits, in tenths of a byte for each row and
  * word of the vocabulary, beside the 16-bit logits themselves: sorting, probabilities and masks in
@@ -184,7 +159,7 @@ uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const oom_load
     bool looks = vllm_looks(p->model);
     uint64_t seen = looks ? vllm_seen_states(p, s.seqs, NULL)
                           : vllm_of(p)->sees ? sat_mul(2, rows) : 0;
-    uint64_t library = vllm_library_bytes(vllm_device(p, c));
+    uint64_t library = torch_library_bytes(vllm_device(p, c));
     uint64_t tower = looks ? vllm_tower_peak(p, s.seqs, NULL) : 0;
 
     if (tower > sat_add(max_u64(step, last), seen))     /* the text's layers run after it */
@@ -241,7 +216,7 @@ static bool counts_context(const oom_plan *p)
  * buffers (0.34 GiB with two, 0.38 with more, aiconfigurator). */
 static uint64_t added_outside(const oom_plan *p, const oom_device *d)
 {
-    bool late = vllm_version(p) >= 18, large = vllm_large_device(d);
+    bool late = vllm_version(p) >= 18, large = torch_large_device(d);
     uint32_t tp = p->options.tp;
     uint64_t one = late ? 256 * MIB : !large ? 64 * MIB
                  : vllm_version(p) < VLLM_V1 ? 164 * MIB : 133 * MIB;

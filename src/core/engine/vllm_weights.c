@@ -67,6 +67,28 @@ static uint64_t absorbed_bytes(const oom_plan *p, const oom_tensor *t)
     return div_up(sat_mul(t->params, p->element_bytes), p->options.tp);
 }
 
+static bool packed_experts(const oom_plan *p, const oom_tensor *t)
+{
+    return oom_role_split(t->role) == OOM_SPLIT_EXPERT && t->n_dims >= 3 && vllm_mxfp4(p);
+}
+
+/* Marlin needs neither the zeros of a symmetric checkpoint nor the order of its groups
+ * (kernels/mixed_precision/marlin.py: process_weights_after_loading; compute capability 7.5 and
+ * more): what GPTQ keeps beside codes and scales goes. */
+static uint64_t dropped_bytes(const oom_plan *p, const oom_tensor *t, uint64_t whole, uint64_t here)
+{
+    uint32_t capability = p->has_device ? p->where.group[0].device.capability : 0;
+    uint64_t zeros, gone;
+
+    if (strncmp(p->precision.name, "gptq", 4) != 0 || t->part != OOM_PART_TEXT || t->n_dims != 2
+        || whole / 2 >= t->params || (capability && capability < 75))
+        return 0;
+    zeros = p->precision.group ? (uint64_t)((double)t->params * p->precision.bits / 8)
+                                 / p->precision.group : 0;
+    gone = sat_add(zeros, 4 * t->dims[1]);
+    return (uint64_t)((double)gone * (double)here / (double)whole);
+}
+
 /* Kernels for 4-bit experts want padded matrices: hidden size
  * to 256, and with Marlin (A100 and smaller
  * cards) the width to 128 (quantization/mxfp4.py). gpt-oss-20b: 13.47 and 13.72 GiB logged. */
@@ -74,9 +96,9 @@ static uint64_t padded_bytes(const oom_plan *p, const oom_tensor *t, uint64_t by
 {
     const oom_shape *s = &p->model->shape;
     uint64_t width = div_up(s->expert_width, p->options.ep > 1 ? 1 : p->options.tp), grown;
-    bool marlin = p->has_device && !vllm_large_device(&p->where.group[0].device);
+    bool marlin = p->has_device && !torch_large_device(&p->where.group[0].device);
 
-    if (oom_role_split(t->role) != OOM_SPLIT_EXPERT || t->n_dims < 3 || !vllm_mxfp4(p) || !width)
+    if (!packed_experts(p, t) || !width)
         return 0;
     grown = bytes / s->hidden_size * pad_up(s->hidden_size, 256);
     if (marlin)
@@ -84,12 +106,46 @@ static uint64_t padded_bytes(const oom_plan *p, const oom_tensor *t, uint64_t by
     return grown - bytes;
 }
 
-static uint32_t stage_of(const oom_plan *p, int32_t layer)
+/* Matrices that vLLM joins in one (linear.py: QKVParallelLinear, MergedColumnParallelLinear;
+ * fused_moe/layer.py: w13_weight): the number of a pile, -1 for those that stay alone. */
+enum { PILES = 4 };
+
+static int pile_of(oom_role role)
 {
-    for (uint32_t s = 0; s + 1 < p->n_stages; s++)
-        if (layer < (int32_t)(p->stages[s].first_layer + p->stages[s].n_layers))
-            return s;
-    return p->n_stages - 1;
+    switch (role) {
+    case OOM_ROLE_ATTN_Q: case OOM_ROLE_ATTN_K: case OOM_ROLE_ATTN_V: return 0;
+    case OOM_ROLE_FFN_GATE: case OOM_ROLE_FFN_UP: return 1;
+    case OOM_ROLE_SHEXP_GATE: case OOM_ROLE_SHEXP_UP: return 2;
+    case OOM_ROLE_EXP_GATE: case OOM_ROLE_EXP_UP: return 3;
+    default: return -1;
+    }
+}
+
+/* What torch's allocator does not split off behind the matrices of the text. */
+static void add_slack(oom_plan *p, const uint64_t *tensor_bytes)
+{
+    const oom_model *inv = p->inventory;
+    vllm_own *own = (vllm_own *)p->own.bytes;
+    uint64_t piles[PILES] = { 0 };
+
+    for (size_t i = 0; i < inv->n_tensors; i++) {
+        const oom_tensor *t = &inv->tensors[i];
+        uint64_t *slack = &own->slack[plan_stage_of(p, t)];
+        uint64_t here = torch_codes(t, tensor_bytes[i], plan_rank_bytes(p, t, tensor_bytes[i]));
+        bool last = i + 1 == inv->n_tensors || inv->tensors[i + 1].layer != t->layer;
+        int pile = pile_of(t->role);
+
+        if (packed_experts(p, t))
+            here = 0;                   /* their layout is the kernel's own */
+        if (t->part == OOM_PART_TEXT && t->n_dims > 1 && pile < 0)
+            *slack = sat_add(*slack, torch_slack(here));
+        else if (t->part == OOM_PART_TEXT && t->n_dims > 1)
+            piles[pile] = sat_add(piles[pile], here);
+        for (int k = 0; last && k < PILES; k++) {
+            *slack = sat_add(*slack, torch_slack(piles[k]));
+            piles[k] = 0;
+        }
+    }
 }
 
 /* As everywhere, but towers are cut like the text: their matrices; vLLM runs the encoder tensor
@@ -105,14 +161,16 @@ oom_status vllm_place(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err)
         const oom_tensor *t = &inv->tensors[i];
         uint64_t here = plan_rank_bytes(p, t, tensor_bytes[i]);
         uint64_t more = sat_add(absorbed_bytes(p, t), padded_bytes(p, t, here));
-        uint32_t s = stage_of(p, t->layer);
+        uint32_t s = plan_stage_of(p, t);
 
         if (t->part == OOM_PART_TEXT)
             own->added[s] = sat_add(own->added[s], more);
+        p->stages[s].weights -= dropped_bytes(p, t, tensor_bytes[i], here);
         if (t->part == OOM_PART_VISION && t->layer >= 0 && t->n_dims > 1 && tp > 1)
             p->stages[0].weights -= tensor_bytes[i] - div_up(tensor_bytes[i], tp);
     }
     own->rotary = rotary_bytes(p);
+    add_slack(p, tensor_bytes);
     return st;
 }
 
@@ -131,5 +189,9 @@ uint64_t vllm_added(const oom_plan *p, uint32_t stage, const oom_listener *l)
                   p->model->shape.kv_lora_rank ? "vLLM: mla/common.py, W_UV and W_UK_T"
                                                : "vLLM: quantization/mxfp4.py",
                   "stage %u, tp %u", stage + 1, p->options.tp);
-    return sat_add(own->rotary, own->added[stage]);
+    if (l && own->slack[stage])
+        plan_tell(l, "weights", OOM_RULE, own->slack[stage], "up to 1 MiB behind each large matrix",
+                  "what torch's allocator does not split off (CUDACachingAllocator.cpp)",
+                  "stage %u, tp %u", stage + 1, p->options.tp);
+    return sat_add(own->rotary, sat_add(own->added[stage], own->slack[stage]));
 }

@@ -308,8 +308,6 @@ local function list(r)
     return table.concat(lines, "\n")
 end
 
-local function count(n) return n == math.maxinteger and "no limit" or units.group(n) end
-
 function advise.show(r)
     local o = { units = result.units() }
     local head = r.model .. ", " .. r.precision .. ", " .. ask.load_words(r) .. " on " .. r.device
@@ -317,8 +315,8 @@ function advise.show(r)
         .. units.bytes(r.total, o) .. " of " .. units.bytes(r.available, o)
     if r.fits then
         return head .. "\nfits, " .. units.free(r.free, o) .. " free: up to batch "
-            .. count(r.maxbatch) .. " at this seq, or seq "
-            .. count(r.maxseq) .. " at this batch"
+            .. units.group(r.maxbatch) .. " at this seq, or seq "
+            .. units.group(r.maxseq) .. " at this batch"
     end
     head = head .. ", " .. units.over(-r.free, o) .. " over"
     if #r.rows == 0 then

@@ -147,7 +147,7 @@ local function signed(n, o)
 end
 
 local function count(n)
-    return n == math.maxinteger and "no limit" or n == 0 and "none" or units.group(n)
+    return n == 0 and "none" or units.group(n)
 end
 
 local function any(rows, name)

@@ -83,7 +83,7 @@ function quant.grid(r)
     local rows = {}
     for i, row in ipairs(r.rows) do
         rows[i] = { row.precision, row.weights, row.total, row.free, row.fits,
-            row.maxseq == math.maxinteger and "no limit" or row.maxseq, row.reason }
+            row.maxseq, row.reason }
     end
     return { "precision", { "weights", unit = "bytes" }, { "total", unit = "bytes" },
         { "free", unit = "bytes", round = "down" },

@@ -183,7 +183,7 @@ local function grid(r, n)
         local row = r.rows[i]
         rows[i] = { (row.instance and row.instance .. " (" .. row.devices .. ")" or row.devices),
             row.memory, row.total,
-            row.free, row.maxbatch == math.maxinteger and "no limit" or row.maxbatch }
+            row.free, row.maxbatch }
         if r.priced then
             table.insert(rows[i], 2, row.price and ("%.2f"):format(row.price) or "")
         end

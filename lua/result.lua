@@ -33,12 +33,9 @@ local function on(r) return r.device and " on " .. r.device or "" end
 --- A chart as text, from what a kind's picture() returns: its name, rows and options.
 local function drawn(name, rows, o) return chart()[name](rows, o) end
 
-local function no_limit(n) return n == math.maxinteger end
-
 --- A solved number in words: 0 is "does not fit".
 local function solved(n, format)
     if n == 0 then return "does not fit" end
-    if no_limit(n) then return "no limit" end
     return format(n)
 end
 
@@ -255,11 +252,7 @@ function maxcurve.grid(r)
     for _, name in ipairs(r.order) do headers[#headers + 1] = { name, unit = "count" } end
     for _, seq in ipairs(seqs_of(r)) do
         local row = { seq }
-        for i, name in ipairs(r.order) do
-            local n = at[seq][name]
-            if n ~= nil and no_limit(n) then n = "no limit" end
-            row[i + 1] = n
-        end
+        for i, name in ipairs(r.order) do row[i + 1] = at[seq][name] end
         rows[#rows + 1] = row
     end
     return headers, rows
@@ -270,7 +263,7 @@ local function drawable(r)
     for _, name in ipairs(r.order) do
         local points = {}
         for _, p in ipairs(r.series[name]) do
-            if not no_limit(p.batch) then points[#points + 1] = { p.seq, p.batch } end
+            if p.batch < math.maxinteger then points[#points + 1] = { p.seq, p.batch } end
         end
         if #points > 0 then series[#series + 1] = { name = name, points = points } end
     end

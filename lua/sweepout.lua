@@ -34,10 +34,7 @@ local function grid_rows(self, list)
     end
     for i, row in ipairs(list) do
         local cells = {}
-        for c, name in ipairs(names) do
-            cells[c] = row[name]
-            if row[name] == math.maxinteger then cells[c] = "no limit" end
-        end
+        for c, name in ipairs(names) do cells[c] = row[name] end
         if row.reason then
             reasons = true
             cells[#names + 1] = row.reason

@@ -101,11 +101,14 @@ function M.over(n, opts)
     return M.bytes(n, rounded(opts or {}, "up"))
 end
 
---- Whole numbers with thin grouping: 131 072. Fractions as short as they are.
+--- Whole numbers with thin grouping: 131 072. Fractions as short as they are. The largest number
+-- there is stands for none: what is solved for grows without limit.
 function M.group(n)
     local exact = math.tointeger(n)
     if not exact then
         return M.number(n)
+    elseif exact == math.maxinteger then
+        return "no limit"
     end
     local digits = tostring(exact):gsub("^%-", "")
     if #digits > 4 then

@@ -70,18 +70,18 @@ function M.run(st, query, axes, tell)
     axes = axes or st.axes
     query.where = st.where
     if tell == nil then
-        tell, clear = M.progress(query.index and #query.index or axes_of.size(axes))
+        tell, clear = M.progress(query.n or axes_of.size(axes))
     end
     local rows, n, points, matched, stopped = core.grid_run(M.grid(axes), query, tell or nil)
     if clear then clear() end
     return { rows = rows, n = n, points = points, matched = matched, stopped = stopped }
 end
 
---- What is asked of the grid for rows; rows that cannot be are kept with their reason where nothing
--- was asked of the values.
+--- What is asked of the grid for rows. Those that cannot be stay, with their reason, where nothing
+-- is asked of a value that they lack; none of them is the best.
 function M.query(st)
-    return { columns = st.columns, reasons = #st.where == 0 and not st.top and not st.group,
-        group = st.group, by = st.by, smallest = st.smallest, top = st.top }
+    return { columns = st.columns, reasons = not st.group and not st.top, group = st.group,
+        by = st.by, smallest = st.smallest, top = st.top }
 end
 
 function M.stored(self)
@@ -147,12 +147,15 @@ function M.with_column(self, call, name)
     for _, column in ipairs(st.columns) do
         if column == name then return self end
     end
-    if st.fixed then
-        error(("%s: these rows have no %s; show={\"%s\"} adds it"):format(call, name, name), 0)
-    end
     axes_of.columns({ name }, st.axes.device ~= nil)
+    local got = st.stored
     st = M.copy(st)
     st.columns = table.move(st.columns, 1, #st.columns, 2, { name })
+    if st.fixed then    -- these very rows, evaluated again
+        st.stored = M.run(st, { columns = st.columns, index = got.rows, n = got.n, whole = true })
+        if st.stored.stopped then error("interrupted", 0) end
+        st.stored.stopped, st.stored.points = got.stopped, got.points
+    end
     return M.make(st)
 end
 

@@ -134,7 +134,10 @@ function methods.where(self, conditions)
             axes_of.no_column("where", st, name)
         end
     end
-    if answered(st) then return kept(self, matcher(st, conditions)) end
+    if answered(st) then
+        for name in pairs(conditions) do self = with_column(self, "where", name) end
+        return kept(self, matcher(state(self), conditions))
+    end
     st = copy(st)
     st.where = table.move(st.where, 1, #st.where, 1, {})
     for name, v in pairs(conditions) do
@@ -156,7 +159,7 @@ local function best_places(self, column, by, smallest)
     for i, row in rows_of.each(self) do
         local v, x = row[column], row[by]
         if type(x) == "boolean" then x = x and 1 or 0 end
-        if v ~= nil and x ~= nil then
+        if v ~= nil and x ~= nil and not row.reason then
             if most[v] == nil then order[#order + 1] = v end
             if most[v] == nil or smallest and x < most[v] or not smallest and x > most[v] then
                 places[v], most[v] = i, x
@@ -195,10 +198,8 @@ end
 local function count_in_grid(st, axis)
     local values = LISTED[axis] and st.labels[axis] or st.axes[axis]
     local count = {}
-    for i, value in ipairs(values) do
-        local one = LISTED[axis] and { [axis] = st.axes[axis][i] }
-            or { [axis] = { min = value, max = value } }
-        count[i] = make(copy(st)):where(one):count()
+    for i in ipairs(values) do
+        count[i] = make(copy(st)):where({ [axis] = { st.axes[axis][i] } }):count()
     end
     return counted(axis, values, count)
 end
@@ -245,8 +246,9 @@ function methods.top(self, n, by, order)
         return make(st)
     end
     local sorted, places = methods.sort(self, by, smallest and "up" or "down"), {}
-    for i = 1, math.min(n, rows_of.length(sorted)) do
-        if rows_of.at(sorted, i)[by] ~= nil then places[#places + 1] = i end
+    for i, row in rows_of.each(sorted) do
+        if #places == n then break end
+        if not row.reason and row[by] ~= nil then places[#places + 1] = i end
     end
     return picked(sorted, places)
 end
@@ -260,7 +262,7 @@ end
 function methods.count(self)
     local st = state(self)
     if st.stored or answered(st) then return rows_of.length(self) end
-    local run = rows_of.run(st, { count = true, whole = true })
+    local run = rows_of.run(st, { count = true, reasons = true, whole = true })
     if run.stopped then error("interrupted", 0) end
     return run.matched
 end
@@ -280,7 +282,8 @@ end
 
 --- sort(column [, "down"]): rows in order; what is missing comes last.
 function methods.sort(self, by, order)
-    local down = word("sort", order, "up down") == "down"
+    word("sort", order, "up down asc desc")
+    local down = order == "down" or order == "desc"
     self = with_column(self, "sort", by)
     local st = state(self)
     local kind, axis, option = axes_of.place(st, by)
@@ -322,7 +325,7 @@ function M.sweep(opts)
     local st = { axes = axes, columns = axes_of.columns(opts.show, axes.device ~= nil), where = {},
         labels = axes_of.labels(axes), units = opts.units }
     if index then
-        st.stored = rows_of.run(st, { columns = st.columns, index = index })
+        st.stored = rows_of.run(st, { columns = st.columns, index = index, n = #index })
         st.fixed = true
     end
     local result = make(st)

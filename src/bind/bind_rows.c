@@ -33,6 +33,11 @@ bind_rows *bind_new_rows(lua_State *L, int grid, const oom_column *columns)
     return r;
 }
 
+const oom_rows *bind_to_rows(lua_State *L, int index)
+{
+    return &((const bind_rows *)luaL_checkudata(L, index, ROWS))->rows;
+}
+
 void bind_filled(lua_State *L, const oom_rows *rows)
 {
     bind_holds(L, rows->cap * (rows->n_columns + 1) * sizeof *rows->values);

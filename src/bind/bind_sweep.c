@@ -281,12 +281,20 @@ static bool go_on(void *ctx, uint64_t done, uint64_t all)
     return true;
 }
 
-/* The list of rows the query is for, as C has it: in a userdata left on the stack. NULL: none. */
+/* The rows the query is for: those of other rows, or a list of numbers, as C has them in a userdata
+ * left on the stack. NULL: all. */
 static const uint64_t *chosen(lua_State *L, int query, size_t *n)
 {
+    static const uint64_t none;
     uint64_t *list;
 
-    if (lua_getfield(L, query, "index") != LUA_TTABLE)
+    if (lua_getfield(L, query, "index") == LUA_TUSERDATA) {
+        const oom_rows *rows = bind_to_rows(L, -1);
+
+        *n = rows->n;
+        return rows->n ? rows->index : &none;
+    }
+    if (!lua_istable(L, -1))
         return NULL;
     *n = lua_rawlen(L, -1);
     list = lua_newuserdatauv(L, (*n + 1) * sizeof *list, 0);
@@ -298,8 +306,8 @@ static const uint64_t *chosen(lua_State *L, int query, size_t *n)
     return list;
 }
 
-/* grid_run(grid, query [, progress]) -> rows, n, points, matched, stopped. query.index: a list of
- * rows of the grid, counted from 0, which are evaluated and no others. */
+/* grid_run(grid, query [, progress]) -> rows, n, points, matched, stopped. query.index: other
+ * rows, or a list of rows of the grid, counted from 0: these are evaluated and no others. */
 static int sweep_run(lua_State *L)
 {
     bind_grid *g = luaL_checkudata(L, 1, BIND_GRID);

@@ -21,6 +21,7 @@ typedef struct { oom_rows rows; oom_column columns[OOM_COLUMNS]; } bind_rows;
 
 /* Pushes rows, none yet, of the grid at `grid`: userdata that frees what is put into them. */
 bind_rows *bind_new_rows(lua_State *L, int grid, const oom_column *columns);
+const oom_rows *bind_to_rows(lua_State *L, int index);
 /* Pushes how many rows were put into the rows at the top; the collector hears of their memory. */
 void bind_filled(lua_State *L, const oom_rows *rows);
 /* The column named at index; another name raises. */

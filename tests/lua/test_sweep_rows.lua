@@ -49,7 +49,7 @@ test("sorting goes by number, by name, and puts what is missing last", function(
     equal(s:sort("batch")[1].batch, 9)
     equal(s:sort("kv")[1].kv, "fp16")
     equal(s:sort("model")[1].precision, "fp16")         -- equals stay in their order
-    raises(function() s:sort("total", "sideways") end, "expected up or down")
+    raises(function() s:sort("total", "sideways") end, "expected up or down or asc or desc")
 end)
 
 test("options that vary keep their type, and text with a unit becomes its number", function()
@@ -65,14 +65,18 @@ test("options that vary keep their type, and text with a unit becomes its number
     assert(s:json():find('"chunk":2048', 1, true))
 end)
 
-test("a column selected is there: refused, evaluated, or refused when it is too late", function()
+test("a column that is not among the rows is evaluated when it is asked for", function()
     local s = models_and_devices()
     raises(function() s:select("modle") end, "select: no column \"modle\"; there are model, ")
     raises(function() s:select() end, "select takes columns")
     equal(s:select("model", "kv")[1].kv, memory { model = "llama-3.1-8b", device = "rtx-4090",
         precision = "fp16", seq = 1024 }.kv)
     local kept = s:where(function(r) return r.fits end)
-    raises(function() kept:select("kv") end, "show={\"kv\"} adds it")
+    local row = kept:select("model", "kv")[2]
+    equal(row.kv, memory { model = row.model, device = row.device, precision = row.precision, seq = row.seq }.kv)
+    equal(kept:sort("kv", "down")[1].kv, kept:best("kv")[1].kv)
+    equal(#kept:where { kv = { min = 1 << 30 } }, #s:where { fits = true, kv = { min = 1 << 30 } })
+    equal(#kept:where(function() return false end):sort("kv"), 0)
     equal(kept:select("free", "model"):csv():match("^[^\n]*"), "free,model")
 end)
 
@@ -92,6 +96,28 @@ test("conditions list lengths and batches, too, in the grid and of rows", functi
     equal(s:where { seq = { 1024, "2Ki" }, batch = { 1, 8, 9 } }:count(), 4)
     equal(#s:sort("total"):where { seq = { 1024, "2Ki" }, batch = { 1, 8, 9 } }, 4)
     raises(function() s:where { seq = { 5 } } end, "where: no seq of this sweep matches")
+end)
+
+test("rows that cannot be stay until a value is asked of them", function()
+    local s = models_and_devices { model = "llama-3.1-8b", precision = "fp16" }
+    local function refused(rows)
+        local n = 0
+        for _, row in ipairs(rows) do n = n + (row.reason and 1 or 0) end
+        return n
+    end
+    equal(#s, 12)
+    equal(s:count(), 12)
+    equal(refused(s), 4)                                -- "3x l4", four lengths
+    equal(refused(s:where { seq = { min = 4096 } }), 2)
+    equal(s:where { seq = { min = 4096 } }:count(), 6)
+    equal(s:where { params = { min = 1 } }:count(), 12)
+    equal(s:where { total = { min = 1 } }:count(), 8)
+    equal(refused(s:top(12, "params")), 0)
+    equal(#s:sort("seq"):top(12, "params"), 8)
+    equal(#s:group("device"):best("params"), 2)
+    equal(#s:sort("seq"):group("device"):best("params"), 2)
+    equal(json(s:group("device"):count()), json(s:where(function() return true end):group("device"):count()))
+    equal(json(s:group("seq"):count()), json(s:where(function() return true end):group("seq"):count()))
 end)
 
 test("a sweep and the questions made of it print in the units their call asks for", function()

@@ -195,13 +195,17 @@ local function count_here(self, axis, column)
     return counted(axis, values, count)
 end
 
+--- A count that is whole or an error.
+local function count_run(st, query)
+    query.count, query.reasons, query.whole = true, true, true
+    local run = rows_of.run(st, query)
+    if run.stopped then error("interrupted", 0) end
+    return run
+end
+
 local function count_in_grid(st, axis)
-    local values = LISTED[axis] and st.labels[axis] or st.axes[axis]
-    local count = {}
-    for i in ipairs(values) do
-        count[i] = make(copy(st)):where({ [axis] = { st.axes[axis][i] } }):count()
-    end
-    return counted(axis, values, count)
+    local count = core.rows_counts(count_run(st, { group = axis }).rows)
+    return counted(axis, st.labels[axis] or st.axes[axis], count)
 end
 
 --- group("device"):best("params" [, "smallest"]), group("device"):count(). Axes are grouped in the
@@ -262,9 +266,7 @@ end
 function methods.count(self)
     local st = state(self)
     if st.stored or answered(st) then return rows_of.length(self) end
-    local run = rows_of.run(st, { count = true, reasons = true, whole = true })
-    if run.stopped then error("interrupted", 0) end
-    return run.matched
+    return count_run(st, {}).matched
 end
 
 --- The place of each value in their order: numbers by size, the rest as text.

@@ -121,6 +121,19 @@ static int rows_whole(lua_State *L)
     return 1;
 }
 
+/* rows_counts(rows) -> a list of the first column: what a count by groups gives */
+static int rows_counts(lua_State *L)
+{
+    bind_rows *r = luaL_checkudata(L, 1, ROWS);
+
+    lua_createtable(L, (int)r->rows.n, 0);
+    for (size_t i = 0; i < r->rows.n; i++) {
+        lua_pushinteger(L, value(r, i, 0));
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 /* ---- other rows of them ---- */
 
 static void add(lua_State *L, bind_rows *to, const bind_rows *from, size_t row)
@@ -393,6 +406,7 @@ const bind_entry bind_rows_entries[] = {
     { "grid_reason", grid_reason, NULL, NULL, NULL },
     { "rows_get", rows_get, NULL, NULL, NULL },
     { "rows_whole", rows_whole, NULL, NULL, NULL },
+    { "rows_counts", rows_counts, NULL, NULL, NULL },
     { "rows_keep", rows_keep, NULL, NULL, NULL },
     { "rows_pick", rows_pick, NULL, NULL, NULL },
     { "rows_sort", rows_sort, NULL, NULL, NULL },

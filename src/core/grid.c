@@ -193,6 +193,21 @@ static bool merge_stored(worker *w, unsigned n, oom_rows *out)
     return true;
 }
 
+/* How many rows each group has, as the only column. */
+static bool merge_counts(worker *w, unsigned n, oom_rows *out)
+{
+    out->n_columns = 1;
+    if (!grid_make_room(out, w[0].n_best + 1))
+        return false;
+    for (out->n = 0; out->n < w[0].n_best; out->n++) {
+        out->index[out->n] = out->n;
+        out->values[out->n] = 0;
+        for (unsigned i = 0; i < n; i++)
+            out->values[out->n] += (int64_t)w[i].best[out->n].n;
+    }
+    return true;
+}
+
 static bool merge_ranked(worker *w, unsigned n, oom_rows *out)
 {
     size_t each = w[0].n_best, kept = 0, all = 0;
@@ -343,6 +358,7 @@ static void work(run *r)
 static oom_status merge(run *r, oom_rows *out, oom_error *err)
 {
     const oom_query *q = r->q;
+    bool merged;
 
     for (unsigned i = 0; i < r->n; i++) {
         out->points += r->w[i].points;
@@ -354,11 +370,15 @@ static oom_status merge(run *r, oom_rows *out, oom_error *err)
             return oom_fail(err, OOM_TOOLARGE, "sweep: more rows than memory allows; filter with "
                             ":where, group, or stream with to=\"file.csv\"");
     }
-    if (q->count_only)
+    if (q->count_only && q->group == OOM_AXES)
         return OOM_OK;
-    if (q->group != OOM_AXES || q->top)
-        return merge_ranked(r->w, r->n, out) ? OOM_OK : no_memory(err);
-    return merge_stored(r->w, r->n, out) ? OOM_OK : no_memory(err);
+    if (q->count_only)
+        merged = merge_counts(r->w, r->n, out);
+    else if (q->group != OOM_AXES || q->top)
+        merged = merge_ranked(r->w, r->n, out);
+    else
+        merged = merge_stored(r->w, r->n, out);
+    return merged ? OOM_OK : no_memory(err);
 }
 
 oom_status oom_grid_run(const oom_grid *g, const oom_query *q, const oom_alloc *a, oom_rows *out,

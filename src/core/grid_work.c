@@ -107,7 +107,7 @@ static void into_top(worker *w, int64_t key, uint64_t index)
         return;
     for (at = n - 1; at > 0 && grid_beats(w, key, index, &w->best[at - 1]); at--)
         w->best[at] = w->best[at - 1];
-    w->best[at] = (ranked){ index, key, true };
+    w->best[at] = (ranked){ .index = index, .key = key, .any = true };
 }
 
 static bool keep(worker *w, uint64_t index, const size_t at[OOM_AXES], const int64_t *v)
@@ -116,15 +116,16 @@ static bool keep(worker *w, uint64_t index, const size_t at[OOM_AXES], const int
     oom_rows *r = &w->rows;
 
     w->matched++;
-    if (q->count_only)
-        return true;
     if (q->group != OOM_AXES) {
         ranked *best = &w->best[at[q->group]];
 
-        if (v[q->by] != OOM_MISSING && grid_beats(w, v[q->by], index, best))
-            *best = (ranked){ index, v[q->by], true };
+        best->n++;
+        if (!q->count_only && v[q->by] != OOM_MISSING && grid_beats(w, v[q->by], index, best))
+            *best = (ranked){ .index = index, .n = best->n, .key = v[q->by], .any = true };
         return true;
     }
+    if (q->count_only)
+        return true;
     if (q->top) {
         if (v[q->by] != OOM_MISSING)
             into_top(w, v[q->by], index);
@@ -258,12 +259,14 @@ static bool strip_of_totals(worker *w, const tile *t, const strip *p, size_t dev
     uint64_t base = t->base + (device * g->n_seqs + p->seq) * g->n_batches + p->first_batch;
 
     w->points += p->n;
-    if (q->count_only && only_fits) {
+    if (q->count_only && only_fits && q->group != OOM_AXIS_BATCH) {
         uint64_t n = 0;
 
         for (size_t i = 0; i < p->n && compares; i++)
             n += totals[i] <= available;
         w->matched += n;
+        if (q->group != OOM_AXES)
+            w->best[at[q->group]].n += n;
         return true;
     }
     v[OOM_COLUMN_SEQ] = (int64_t)g->seqs[p->seq];

@@ -9,8 +9,8 @@
 #define NONE UINT32_MAX
 #define TILE_POINTS 2048        /* totals worked out at once: they stay in the nearest cache */
 
-/* The best row seen of each group, or the n best: parallel lists of index and key. */
-typedef struct { uint64_t index; int64_t key; bool any; } ranked;
+/* The best row seen of each group and how many it has, or the n best rows. */
+typedef struct { uint64_t index, n; int64_t key; bool any; } ranked;
 
 typedef struct {
     const oom_grid *g;

@@ -459,7 +459,7 @@ typedef struct { oom_column column; int64_t least, most; } oom_between;
 typedef struct {
     oom_between where[16]; size_t n_where;  /* rows must satisfy all; missing values satisfy none */
     oom_column columns[OOM_COLUMNS]; size_t n_columns;  /* kept of each row */
-    bool count_only;
+    bool count_only;    /* with group: of each group, `values` is how many, `index` its place */
     bool keep_reasons; /* rows that cannot be are kept, too, with values missing */
     /* best of each value of an axis by a column; OOM_AXES: no grouping */
     oom_axis group;

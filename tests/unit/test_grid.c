@@ -136,6 +136,34 @@ static void a_count_agrees_with_counting(void **state)
     oom_rows_free(&rows);
 }
 
+static void the_counts_of_groups_add_up_on_every_axis(void **state)
+{
+    oom_query q = { .group = OOM_AXES, .count_only = true, .threads = 2,
+                    .where = { { OOM_COLUMN_FITS, 1, 1 } }, .n_where = 1 };
+
+    (void)state;
+    for (int where = 0; where < 2; where++)         /* totals alone, and in full */
+        for (int axis = 0; axis < OOM_AXES; axis++) {
+            uint64_t expected[16] = { 0 };
+            oom_rows rows;
+
+            q.where[1] = (oom_between){ OOM_COLUMN_KV, 0, INT64_MAX };
+            q.n_where = where ? 2 : 1;
+            q.group = (oom_axis)axis;
+            rows = run(&q);
+            for (uint64_t i = 0; i < oom_grid_size(&grid); i++) {
+                size_t at[OOM_AXES];
+                oom_memory m;
+
+                oom_grid_at(&grid, i, at);
+                expected[at[axis]] += alone(i, &m) && m.fits;
+            }
+            for (size_t i = 0; i < rows.n; i++)
+                assert_int_equal(rows.values[i], expected[i]);
+            oom_rows_free(&rows);
+        }
+}
+
 static void the_best_of_a_group_is_the_first_of_the_best(void **state)
 {
     oom_query q = { .group = OOM_AXIS_DEVICE, .by = OOM_COLUMN_PARAMS, .threads = 2,
@@ -259,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_is_what_memory_says),
         cmocka_unit_test(a_count_agrees_with_counting),
+        cmocka_unit_test(the_counts_of_groups_add_up_on_every_axis),
         cmocka_unit_test(the_best_of_a_group_is_the_first_of_the_best),
         cmocka_unit_test(a_top_list_is_sorted_and_does_not_depend_on_threads),
         cmocka_unit_test(picked_rows_are_the_grids_own_in_the_order_asked),

@@ -476,26 +476,21 @@ static char **attempt(const char *text, int start, int end)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-/* Columns of a text in the terminal. */
-static int columns_of(const char *s)
-{
-    int columns = 0;
-
-    for (; *s; s++)
-        columns += ((unsigned char)*s & 0xc0) != 0x80;
-    return columns;
-}
-
-/* Bytes of the first `columns` characters. */
-static int cut(const char *s, int columns)
+/* Bytes of s that fit in so many columns. */
+static int cut(const char *s, int room)
 {
     const char *at = s;
+    int columns;
+    size_t n;
 
-    while (*at && (columns > 0 || ((unsigned char)*at & 0xc0) == 0x80)) {
-        at++;
-        columns -= ((unsigned char)*at & 0xc0) != 0x80;
-    }
+    while ((n = term_char(at, &columns)) > 0 && (room -= columns) >= 0)
+        at += n;
     return (int)(at - s);
+}
+
+static int columns_of(const char *s)
+{
+    return term_columns(s, strlen(s));
 }
 
 /* One a line with what it is, as long as the screen has room; otherwise in columns, then cut. */

@@ -60,7 +60,7 @@ static int interruptible_getc(FILE *in)
         rl_check_signals();
         if (interrupt_pending) {
             rl_point = rl_end;          /* a block has several rows: go on below the last */
-            rl_redisplay();
+            rl_redisplay_function();
             fputs("^C", rl_outstream);
             rl_replace_line("", 0);
             return '\n';
@@ -112,7 +112,7 @@ static int help_key(int count, int key)
         lua_pushstring(shell->L, word);
     repl_call_and_show(shell, *word ? 1 : 0);
     rl_on_new_line();
-    rl_redisplay();
+    rl_redisplay_function();
     return 0;
 }
 
@@ -143,6 +143,7 @@ void input_init(session *s)
     rl_getc_function = interruptible_getc;
     bind_keys(emacs_standard_keymap);
     bind_keys(vi_insertion_keymap);
+    display_init();
     complete_init(s);
     history_open(!s->options->no_history);
 }

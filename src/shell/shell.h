@@ -66,6 +66,10 @@ void term_init(shell_colour colour);
 bool term_utf8(void);
 int term_colours(int fd);                           /* 0, 16 or 256 */
 void term_size(int *columns, int *rows);            /* 80 x 24 where not known */
+/* Bytes of the first character of s (0 at its end) and the columns it takes. */
+size_t term_char(const char *s, int *columns);
+/* Columns of the first n_bytes of s. */
+int term_columns(const char *s, size_t n_bytes);
 int picture_host(lua_State *L);             /* host.picture: PNG and PDF (picture.c) */
 int term_host(lua_State *L);                        /* host.term() */
 
@@ -145,7 +149,7 @@ void chunk_strip_prompts(char *text);
 #define PROMPT "oomph> "
 #define PROMPT_MORE "  ...> "
 
-/* ---- input.c, history.c, complete.c: lines from a person ---- */
+/* ---- input.c, display.c, history.c, complete.c: lines from a person ---- */
 
 void input_init(session *s);
 /* One line, or several when a block was pasted; malloc'd, without the last newline. NULL: the end,
@@ -155,6 +159,7 @@ void history_open(bool keep);
 /* Reads the file, once: 10,000 entries take longer than the whole start. */
 void history_load(void);
 void history_add_block(const char *text);
+void display_init(void);                            /* tall entries are shown in part */
 void complete_init(session *s);
 void complete_pending(const char *block);           /* the lines before the one being edited */
 

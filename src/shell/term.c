@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 static shell_colour wanted;
 
@@ -59,6 +60,27 @@ void term_size(int *columns, int *rows)
         *columns = size.ws_col;
         *rows = size.ws_row;
     }
+}
+
+size_t term_char(const char *s, int *columns)
+{
+    mbstate_t state = { 0 };
+    wchar_t c;
+    size_t n = mbrtowc(&c, s, strlen(s), &state);
+    int wide = n > 0 && n <= MB_CUR_MAX ? wcwidth(c) : -1;
+
+    *columns = wide < 0 ? 1 : wide;
+    return n > 0 && n <= MB_CUR_MAX ? n : *s != 0;
+}
+
+int term_columns(const char *s, size_t n_bytes)
+{
+    const char *end = s + n_bytes;
+    int all = 0, columns;
+
+    for (; s < end && *s; all += columns)
+        s += term_char(s, &columns);
+    return all;
 }
 
 int term_host(lua_State *L)

@@ -1,0 +1,140 @@
+/* display.c: an entry taller than the screen. Readline draws all of a line, and rows that scrolled away
+ * are drawn over the others: after a paste of sixty lines nobody can tell what is there. Here it is
+ * handed a view, the rows around the cursor and the count of those left out, in the place of the
+ * line; what is edited and returned is the line itself. */
+#include "shell.h"
+
+#if OOMPH_READLINE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <readline/readline.h>
+
+/* Rows of the screen that no text of a view takes: a count above, one below, and one to breathe. */
+#define MARGIN 3
+
+static int wide;                        /* columns of the screen */
+
+typedef struct { const char *at; int row, column; } place;
+
+/* Moves over one character as Readline lays it out; false at the end. */
+static bool move(place *p)
+{
+    int columns;
+    size_t n = term_char(p->at, &columns);
+
+    if (n == 0)
+        return false;
+    if (*p->at == '\n') {
+        p->row++;
+        p->column = 0;
+    } else {
+        if (*p->at == '\t')
+            columns = 8 - p->column % 8;
+        else if ((unsigned char)*p->at < 0x20)
+            columns = 2;                /* ^X */
+        if (p->column + columns > wide) {
+            p->row++;
+            p->column = 0;
+        }
+        p->column += columns;
+    }
+    p->at += n;
+    return true;
+}
+
+/* Where the text begins, after the last line of the prompt. */
+static place beginning(void)
+{
+    const char *prompt = rl_display_prompt ? rl_display_prompt : "";
+    int columns = term_columns(prompt, strlen(prompt));
+
+    return (place){ rl_line_buffer, columns / wide, columns % wide };
+}
+
+static int row_of(const char *at)
+{
+    place p = beginning();
+
+    while (p.at < at && move(&p))
+        continue;
+    return p.row;
+}
+
+/* The first character of a row, or the end. */
+static const char *start_of(int row)
+{
+    place p = beginning();
+    const char *before;
+
+    do {
+        if (p.row >= row)
+            return p.at;
+        before = p.at;
+    } while (move(&p));
+    return p.row >= row ? p.at : before;
+}
+
+/* Draws rows first .. first + height - 1 of all in the place of the line. */
+static void draw(int first, int height, int all)
+{
+    const char *dots = term_utf8() ? "\u2026" : "...";
+    const char *from = start_of(first), *to = start_of(first + height);
+    char above[48] = "", below[48] = "", *line = rl_line_buffer, *view;
+    int point = rl_point, end = rl_end, n;
+
+    if (first > 0)
+        snprintf(above, sizeof above, "%s %d rows above\n", dots, first);
+    if (first + height < all)
+        snprintf(below, sizeof below, "%s%s %d rows below", to > from && to[-1] == '\n' ? "" : "\n",
+                 dots, all - first - height);
+    n = asprintf(&view, "%s%.*s%s", above, (int)(to - from), from, below);
+    if (n < 0)
+        return;
+    rl_line_buffer = view;
+    rl_end = n;
+    rl_point = (int)strlen(above) + point - (int)(from - line);
+    rl_redisplay();
+    rl_line_buffer = line;
+    rl_end = end;
+    rl_point = point;
+    free(view);
+}
+
+static void redisplay(void)
+{
+    static int first;
+    int rows, all, cursor, height;
+
+    rl_get_screen_size(&rows, &wide);
+    height = rows - MARGIN;
+    /* without cursor motion upwards Readline scrolls sideways, in one row */
+    if (height < 1 || wide < 8 || !rl_get_termcap("up") ||
+        (all = row_of(rl_line_buffer + rl_end) + 1) < rows) {
+        rl_redisplay();
+        return;
+    }
+    cursor = row_of(rl_line_buffer + rl_point);
+    if (first > all - height)
+        first = all - height;
+    if (first > cursor)
+        first = cursor;
+    if (first < cursor - height + 1)
+        first = cursor - height + 1;
+    draw(first, height, all);
+}
+
+/* Not before Readline has begun: where another draws the line from the start it leaves the brackets
+ * around a paste off. */
+static int take_over(void)
+{
+    rl_redisplay_function = redisplay;
+    return 0;
+}
+
+void display_init(void)
+{
+    rl_startup_hook = take_over;
+}
+
+#endif

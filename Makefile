@@ -47,14 +47,14 @@ MANUAL  := man/man1/oomph.1 bash-completion/completions/oomph zsh/site-functions
 LIBS    := $(BUILD)/libshell.a $(BUILD)/libbind.a $(BUILD)/libread.a $(BUILD)/liboom.a
 BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 # What the goals need is installed at once, before anything is built (scripts/deps).
-TESTING := $(filter deps test bench coverage fuzz life valgrind reliability \
+TESTING := $(filter deps test bench coverage fuzz life valgrind reliability completions \
              lint check,$(MAKECMDGOALS))
 NEEDED  := $(if $(filter run,$(MAKECMDGOALS))$(TESTING),run) $(if $(TESTING),test) \
            $(if $(filter lint check,$(TESTING)),lint)
 NEEDS   := $(if $(strip $(NEEDED)),need)
 
 .PHONY: all readme help deps run test bench lint coverage fuzz life golden install install-program install-library \
-        install-module uninstall lua-module static reproducible deb valgrind reliability cells clean check need FORCE
+        install-module uninstall lua-module static reproducible deb valgrind reliability cells completions clean check need FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/oomph                              ## build everything into build/
@@ -180,6 +180,11 @@ golden: all                                     ## rewrite tests/golden from wha
 
 cells: all                                      ## hold a million cells of sweeps against memory{} (SEED=)
 	@OOMPH_CELLS=all OOMPH_SEED=$(SEED) $(BUILD)/oomph --no-init tests/lua/run tests/lua/test_cells.lua
+
+completions: need all $(RIG)                    ## try the completions in zsh and fish, which it needs
+	@for shell in zsh fish; do \
+	    command -v $$shell >/dev/null || { echo "$$shell is not installed" >&2; exit 1; }; \
+	    BUILD=$(BUILD) $(BUILD)/replay tests/completions/$$shell.session || exit 1; done
 
 FUZZ     = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 SECONDS ?= 60

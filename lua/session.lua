@@ -22,6 +22,11 @@ function M.save(path)
         or ("%s; %d before them are no longer kept"):format(said, forgotten)
 end
 
+--- Open the last block in the editor; what comes back stands at the prompt.
+function M.edit()
+    if not host.edit() then return "edit() is for a terminal" end
+end
+
 local in_c = {}
 for _, name in ipairs { "_G", "package", "coroutine", "table", "io", "os", "string", "math", "utf8",
     "debug", "oomph", "oomph.core", "oomph.host" } do

@@ -93,14 +93,14 @@ end
 local function quoted(s) return (s:gsub("'", "'\\''")) end
 
 function M.zsh()
-    local lines = { "#compdef oomph", "_arguments -s \\" }
+    local lines = { "#compdef oomph", "_arguments \\" }
     for _, f in ipairs(flags()) do
         local tail = "[" .. quoted(f.sentence):gsub("[%[%]:]", "\\%0") .. "]"
         if f.argument then
             tail = tail .. ":" .. f.argument:lower() .. ":" .. (f.long == "color" and "(auto always never)"
                 or f.argument == "DIR" and "_files -/" or "")
         end
-        if f.short then lines[#lines + 1] = ("  '-%s%s' \\"):format(f.short, tail) end
+        if f.short then lines[#lines + 1] = ("  '%s-%s%s' \\"):format(f.short == "e" and "*" or "", f.short, tail) end
         if f.long then lines[#lines + 1] = ("  '--%s%s%s' \\"):format(f.long, f.argument and "=" or "", tail) end
     end
     lines[#lines + 1] = "  '*:script:_files -g \"*.lua\"'"
@@ -111,9 +111,11 @@ function M.fish()
     local lines = {}
     for _, f in ipairs(flags()) do
         lines[#lines + 1] = "complete -c oomph" .. (f.short and " -s " .. f.short or "") .. (f.long and " -l " .. f.long or "")
-            .. (f.argument and " -x" or "") .. (f.long == "color" and " -a 'auto always never'" or "")
+            .. (f.argument and " -x" or "") .. (f.long == "color" and " -a 'auto always never'"
+                or f.argument == "DIR" and " -a '(__fish_complete_directories)'" or "")
             .. " -d '" .. quoted(f.sentence) .. "'"
     end
+    lines[#lines + 1] = "complete -c oomph -k -x -a '(__fish_complete_suffix .lua)'"
     return table.concat(lines, "\n")
 end
 

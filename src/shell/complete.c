@@ -150,11 +150,18 @@ static void gather_topics(filter *f)
 {
     const bind_option *o;
     const bind_doc *d;
+    lua_State *L = shell->L;
 
     for (size_t i = 0; (d = bind_doc_at(i)) != NULL; i++)
         offer(f, d->name, d->sentence);
     for (size_t i = 0; (o = bind_option_at(i)) != NULL; i++)
         offer(f, o->name, o->sentence);
+    offer(f, "options", "all options");
+    environment_function(L, "oomph.help", "topics");
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
+        offer(f, lua_tostring(L, -2), "a topic");
+    lua_pop(L, 1);
+    sort_found();
 }
 
 static bool looks_like_path(const char *word)
@@ -243,10 +250,12 @@ static void gather_names(const context *c, filter *f)
             offer(f, d->name, d->sentence);
         for (size_t i = 0; (o = bind_option_at(i)) != NULL; i++)
             offer(f, o->name, o->sentence);
-        environment_names(shell->L, offer_name, f);
-        for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
+        if (*f->word || pending)        /* at an empty prompt: what is ours */
+            environment_names(shell->L, offer_name, f);
+        for (size_t i = 0; *f->word && i < sizeof keywords / sizeof *keywords; i++)
             offer_name(f, keywords[i]);
-        sort_found();
+        if (*f->word)
+            sort_found();               /* otherwise functions first, then options */
     }
 }
 
@@ -476,18 +485,6 @@ static char **attempt(const char *text, int start, int end)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-/* Bytes of s that fit in so many columns. */
-static int cut(const char *s, int room)
-{
-    const char *at = s;
-    int columns;
-    size_t n;
-
-    while ((n = term_char(at, &columns)) > 0 && (room -= columns) >= 0)
-        at += n;
-    return (int)(at - s);
-}
-
 static int columns_of(const char *s)
 {
     return term_columns(s, strlen(s));
@@ -522,7 +519,7 @@ static void list(char **matches, int n, int widest)
             fprintf(rl_outstream, "%s%*s", name, widest + 2 - columns_of(name), "");
             if (room > 8)
                 fprintf(rl_outstream, "%.*s%s",
-                        columns_of(about) > room ? cut(about, room - 1) : (int)strlen(about), about,
+                        columns_of(about) > room ? (int)term_fit(about, room - 1) : (int)strlen(about), about,
                         columns_of(about) > room ? (term_utf8() ? "\u2026" : "~") : "");
             putc('\n', rl_outstream);
         } else if (per_line == 1 || i % per_line == per_line - 1 || i == shown - 1) {

@@ -126,15 +126,9 @@ static void redisplay(void)
 
 /* Not before Readline has begun: where another draws the line from the start it leaves the brackets
  * around a paste off. */
-static int take_over(void)
+void display_begin(void)
 {
     rl_redisplay_function = redisplay;
-    return 0;
-}
-
-void display_init(void)
-{
-    rl_startup_hook = take_over;
 }
 
 #endif

@@ -138,3 +138,14 @@ void history_add_block(const char *text)
     }
     close(fd);
 }
+
+const char *history_before(void)
+{
+#if OOMPH_READLINE
+    const HIST_ENTRY *entry = history_get(history_base + history_length - 2);
+
+    return entry ? entry->line : NULL;
+#else
+    return NULL;
+#endif
+}

@@ -70,6 +70,8 @@ static int interruptible_getc(FILE *in)
     }
 }
 
+static bool continued;                  /* the line goes on with a block */
+
 static bool blank_before_cursor(void)
 {
     for (int i = 0; i < rl_point; i++)
@@ -78,10 +80,18 @@ static bool blank_before_cursor(void)
     return true;
 }
 
-/* Tab with nothing before it is a tab: a paste without brackets brings indented lines. */
+static bool more_waits(void)
+{
+    struct pollfd ready = { fileno(rl_instream), POLLIN, 0 };
+
+    return poll(&ready, 1, 0) > 0;
+}
+
+/* Tab with nothing before it is a tab in a block, and where more follows at once: a paste without
+ * brackets brings indented lines. At an empty prompt it lists what there is. */
 static int tab(int count, int key)
 {
-    if (blank_before_cursor())
+    if (blank_before_cursor() && (continued || rl_end > 0 || more_waits()))
         return rl_insert(count, key);
     if (rl_last_func == tab)
         rl_last_func = rl_complete;     /* the second Tab lists, as ever */
@@ -116,6 +126,57 @@ static int help_key(int count, int key)
     return 0;
 }
 
+/* Ctrl-x Ctrl-e: the line in the editor; Enter then runs what came back. */
+static int edit_key(int count, int key)
+{
+    char *text;
+
+    (void)count;
+    (void)key;
+    if (shell->options->sandbox) {
+        rl_ding();
+        return 0;
+    }
+    rl_crlf();
+    rl_deprep_terminal();
+    text = edit_text(rl_line_buffer);
+    rl_prep_terminal(1);
+    if (text) {
+        rl_begin_undo_group();
+        rl_delete_text(0, rl_end);
+        rl_point = 0;
+        rl_insert_text(text);
+        rl_end_undo_group();
+    }
+    free(text);
+    rl_on_new_line();
+    rl_redisplay_function();
+    return 0;
+}
+
+static char *prefilled;                 /* what the next line begins with */
+
+bool input_edit(void)
+{
+    const char *text = history_before();
+
+    if (!shell || !shell->terminal)
+        return false;
+    free(prefilled);
+    prefilled = edit_text(text ? text : "");
+    return true;
+}
+
+static int begin_line(void)
+{
+    display_begin();
+    if (prefilled)
+        rl_insert_text(prefilled);
+    free(prefilled);
+    prefilled = NULL;
+    return 0;
+}
+
 static void bind_keys(Keymap map)
 {
     rl_bind_key_in_map('\t', tab, map);
@@ -124,6 +185,7 @@ static void bind_keys(Keymap map)
     rl_bind_keyseq_in_map("\\eOA", rl_history_search_backward, map);
     rl_bind_keyseq_in_map("\\eOB", rl_history_search_forward, map);
     rl_bind_keyseq_in_map("\\eh", help_key, map);
+    rl_bind_keyseq_in_map("\\C-x\\C-e", edit_key, map);
 }
 
 void input_init(session *s)
@@ -143,7 +205,7 @@ void input_init(session *s)
     rl_getc_function = interruptible_getc;
     bind_keys(emacs_standard_keymap);
     bind_keys(vi_insertion_keymap);
-    display_init();
+    rl_startup_hook = begin_line;
     complete_init(s);
     history_open(!s->options->no_history);
 }
@@ -154,6 +216,7 @@ char *input_line(const char *prompt, const char *pending)
 
     if (!shell->terminal)
         return plain_line(NULL);
+    continued = pending != NULL;
     complete_pending(pending);
     if (RL_ISSTATE(RL_STATE_INITIALIZED))
         rl_reset_screen_size();         /* it may have changed while a script ran */
@@ -170,6 +233,11 @@ char *input_line(const char *prompt, const char *pending)
 void input_init(session *s)
 {
     shell = s;
+}
+
+bool input_edit(void)
+{
+    return false;
 }
 
 char *input_line(const char *prompt, const char *pending)

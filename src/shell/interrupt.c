@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,7 +18,12 @@
 #define INSTRUCTIONS 100000
 
 volatile sig_atomic_t interrupt_pending;
-static volatile sig_atomic_t presses_to_exit, echoed;
+static volatile sig_atomic_t presses_to_exit, echoed, seen;
+
+static void say(const char *text)       /* from the handler */
+{
+    (void)!write(STDERR_FILENO, text, strlen(text));
+}
 
 static void on_interrupt(int number)
 {
@@ -32,12 +38,13 @@ static void on_interrupt(int number)
     if (interrupt_pending && ms < 50)
         return;
     last = now;
-    echoed = 1;
+    echoed = seen = 1;
     if (++interrupt_pending >= presses_to_exit) {
-        static const char text[] = "\n";
-
-        (void)!write(STDERR_FILENO, text, sizeof text - 1);
+        say("\n");
         _exit(EXIT_INTERRUPTED);
+    } else if (interrupt_pending > 1 && presses_to_exit > 2) {
+        say("\nthis call cannot be stopped: Ctrl-C once more leaves oomph\n");
+        echoed = 0;
     }
 }
 
@@ -46,6 +53,16 @@ void interrupt_end_echo(void)
     if (echoed && isatty(STDIN_FILENO))
         fputc('\n', stderr);
     echoed = 0;
+}
+
+void interrupt_echo_gone(void)
+{
+    echoed = 0;
+}
+
+bool interrupt_seen(void)
+{
+    return seen;
 }
 
 bool interrupt_output_gone(void)
@@ -83,6 +100,6 @@ void interrupt_install(lua_State *L, bool interactive)
 
 void interrupt_reset(lua_State *L)
 {
-    interrupt_pending = echoed = 0;
+    interrupt_pending = echoed = seen = 0;
     lua_sethook(L, look, LUA_MASKCOUNT, INSTRUCTIONS);
 }

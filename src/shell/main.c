@@ -25,7 +25,7 @@ static bool run_loaded(session *s, int status, int n_args)
     bool fine;
 
     if (status != LUA_OK) {
-        session_error(s, NULL);
+        session_error(s);
         return false;
     }
     lua_insert(s->L, -1 - n_args);
@@ -100,7 +100,7 @@ static int run_fits(session *s)
     if (chunk_compile(L, s->options->fits, &kind) != CHUNK_READY) {
         if (lua_gettop(L) == 0)
             lua_pushliteral(L, "--fits needs an expression");
-        session_error(s, NULL);
+        session_error(s);
         return EXIT_USAGE;
     }
     lua_pushcfunction(L, verdict);

@@ -2,7 +2,6 @@
  * pipe has no prompts, no echoes, and ends at the first error. */
 #include "shell.h"
 
-#include <ctype.h>
 #include <lauxlib.h>
 #include <stdio.h>
 #ifdef __linux__
@@ -12,8 +11,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "bind.h"
 
 /* Calls slower than this say how long they took. */
 #define SLOW_SECONDS 0.5
@@ -38,9 +35,17 @@ static void end_line(void)
 
 /* ---- showing --------------------------------------------------------------------------------- */
 
-/* One value as text on the stack: results know how they look, plain tables are laid out. */
+/* One value as text on the stack: results know how they look, plain tables are laid out, and a
+ * function of ours named without brackets says what it does. */
 static int to_text(lua_State *L)
 {
+    if (lua_isfunction(L, 1)) {
+        environment_function(L, "oomph.help", "of_value");
+        lua_pushvalue(L, 1);
+        lua_call(L, 1, 1);
+        if (lua_isstring(L, -1))
+            return 1;
+    }
     if (lua_type(L, 1) == LUA_TTABLE && luaL_getmetafield(L, 1, "__tostring") == LUA_TNIL) {
         environment_function(L, "oomph.show", "show");
         lua_pushvalue(L, 1);
@@ -79,13 +84,14 @@ static bool show_changes(session *s, int index)
     return true;
 }
 
-/* Prints the results from stack index `first` up: several plain values in one line. */
-bool repl_show(session *s, int first, bool silent)
+/* Prints the results from stack index `first` up, several plain values in one line, and keeps the
+ * first in `_`. */
+static bool show(session *s, int first, bool keep, bool silent)
 {
     lua_State *L = s->L;
     int last = lua_gettop(L);
 
-    if (last >= first && !lua_isnil(L, first)) {
+    if (last >= first && !lua_isnil(L, first) && keep) {
         environment_push(L);
         lua_pushvalue(L, first);
         lua_setfield(L, -2, "_");
@@ -109,7 +115,7 @@ bool repl_show(session *s, int first, bool silent)
 bool repl_call_and_show(session *s, int n_args)
 {
     int at = lua_gettop(s->L) - n_args;
-    bool fine = session_call(s, n_args) && repl_show(s, at, false);
+    bool fine = session_call(s, n_args) && show(s, at, false, false);
 
     lua_settop(s->L, at - 1);
     fflush(stdout);
@@ -118,47 +124,42 @@ bool repl_call_and_show(session *s, int n_args)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-/* The line of the text an error speaks of, and a caret under the word it names, if that is there
- * once. Only where a person types. */
-static void point_at(const session *s, const char *text, const char *message)
-{
-    const char *near = strstr(message, "near '"), *word, *again;
-    size_t line = strtoul(message + strcspn(message, ":") + 1, NULL, 10), n;
-
-    if (!s->terminal || !near || line == 0)
-        return;
-    while (--line > 0 && strchr(text, '\n'))
-        text = strchr(text, '\n') + 1;
-    near += 6;
-    n = strcspn(near, "'");
-    if (n == 0)
-        return;
-    word = memmem(text, strcspn(text, "\n"), near, n);
-    again = word ? memmem(word + 1, strcspn(word + 1, "\n"), near, n) : NULL;
-    if (!word || again)
-        return;
-    fprintf(stderr, "  %.*s\n  %*s^\n", (int)strcspn(text, "\n"), text, (int)(word - text), "");
-}
-
-/* A name alone that means nothing prints nil; say what may have been meant. */
-static int hint_name(lua_State *L)
-{
-    const bind_option *o;
-    const char *name = lua_tostring(L, 1);
-
-    for (size_t i = 0; (o = bind_option_at(i)) != NULL; i++)
-        if (!strcmp(o->name, name))
-            return 0;                   /* a session variable that is not set */
-    if (suggest_push(L, name, false))
-        fprintf(stderr, "note: nothing is called \"%s\"; %s\n", name, lua_tostring(L, -1));
-    return 0;
-}
-
 /* For save(). Memory may end here, too, so it is called like any function. */
 static int remember(lua_State *L)
 {
     session_worked(session_of(L), lua_tostring(L, 1), lua_toboolean(L, 2), lua_toboolean(L, 3));
     return 0;
+}
+
+/* Compiles and calls; leaves the results on the stack. False after an error was shown. */
+static bool execute(session *s, const char *code, chunk_kind *kind)
+{
+    switch (chunk_compile(s->L, code, kind)) {
+    case CHUNK_EMPTY:
+        return true;
+    case CHUNK_INCOMPLETE:
+        lua_pushliteral(s->L, "the input ends in the middle of a statement");
+        session_error(s);
+        return false;
+    case CHUNK_BROKEN:
+        session_error(s);
+        return false;
+    case CHUNK_READY:
+        return session_call(s, 0);
+    }
+    return false;
+}
+
+/* What a person is told beside the answer: what may have been meant, that it is not all, how long
+ * it took. */
+static void tell(session *s, const char *text, bool fine, bool is_nil, double seconds)
+{
+    suggest_after(s, text, fine, is_nil);
+    end_line();
+    if (fine && interrupt_seen())
+        fputs("note: interrupted: this is what was reached by then\n", stderr);
+    if (seconds >= SLOW_SECONDS)
+        fprintf(stderr, "(%.1f s)\n", seconds);
 }
 
 /* Runs one complete statement or block. False after an error was shown. */
@@ -167,44 +168,18 @@ static bool run(session *s, const char *text)
     lua_State *L = s->L;
     const char *word = chunk_word(text);
     int top = lua_gettop(L);
-    chunk_kind kind;
-    bool fine, kept, unknown;
-    char name[64];
-    double started;
+    double started = now();
+    chunk_kind kind = { 0 };
+    bool fine, kept, is_nil;
 
-    switch (chunk_compile(L, word ? word : text, &kind)) {
-    case CHUNK_EMPTY:
-        return true;
-    case CHUNK_INCOMPLETE:
-        lua_pushliteral(L, "the input ends in the middle of a statement");
-        session_error(s, text);
-        return false;
-    case CHUNK_BROKEN: {
-        char *message = strdup(lua_tostring(L, -1));
-
-        session_error(s, text);
-        if (message)
-            point_at(s, text, message);
-        free(message);
-        return false;
-    }
-    case CHUNK_READY:
-        break;
-    }
-    started = now();
-    fine = session_call(s, 0);
+    s->block = word ? NULL : text;
+    fine = execute(s, word ? word : text, &kind);
+    s->block = NULL;
     interrupt_end_echo();
     kept = fine && kind.expression && lua_gettop(L) > top;
-    unknown = kept && s->terminal && lua_isnil(L, top + 1) &&
-              chunk_is_name(text, name, sizeof name);
-    fine = fine && repl_show(s, top + 1, kind.silent);
+    is_nil = kept && lua_isnil(L, top + 1);
+    fine = fine && show(s, top + 1, !word, kind.silent);
     lua_settop(L, top);
-    if (unknown) {
-        lua_pushcfunction(L, hint_name);
-        lua_pushstring(L, name);
-        session_call(s, 1);
-        lua_settop(L, top);
-    }
     if (fine && !word) {
         lua_pushcfunction(L, remember);
         lua_pushstring(L, text);
@@ -212,11 +187,8 @@ static bool run(session *s, const char *text)
         lua_pushboolean(L, kept && !kind.silent);
         session_call(s, 3);
     }
-    if (s->terminal) {
-        end_line();
-        if (now() - started >= SLOW_SECONDS)
-            fprintf(stderr, "(%.1f s)\n", now() - started);
-    }
+    if (s->terminal)
+        tell(s, text, fine, is_nil, now() - started);
     return fine;
 }
 
@@ -287,22 +259,6 @@ static void banner(const session *s)
     printf("%s%s\n", text, n - 2 + 17 <= columns ? ", Ctrl-D leaves" : "");
 }
 
-static void hint_local(const session *s, const char *text)
-{
-    size_t n = 0;
-
-    while (isspace((unsigned char)*text))
-        text++;
-    if (!s->terminal || !chunk_is_local(text) || strchr(text, '\n') || strchr(text, ';'))
-        return;
-    text += 6;
-    while (isalnum((unsigned char)text[n]) || text[n] == '_')
-        n++;
-    if (n)
-        fprintf(stderr, "note: a local ends with its line; without `local`, %.*s stays\n", (int)n,
-                text);
-}
-
 /* The lines read and not yet run. */
 typedef struct { char *text; bool ended; } block;
 
@@ -349,8 +305,6 @@ static int step(lua_State *L)
     if (s->terminal)
         history_add_block(b->text);     /* before it runs: a kill must not lose it */
     fine = run_all(s, b->text);
-    if (fine)
-        hint_local(s, b->text);
     forget(b);
     b->ended = !session_flush(s) || (!fine && !s->terminal);
     return 0;

@@ -246,8 +246,18 @@ void session_worked(session *s, const char *text, bool kept, bool shown)
 /* Says something that is no result, to the person at the terminal. */
 static int host_tell(lua_State *L)
 {
-    fputs(luaL_checkstring(L, 1), stderr);
+    const char *text = luaL_checkstring(L, 1);
+
+    if (*text == '\r')
+        interrupt_echo_gone();
+    fputs(text, stderr);
     return 0;
+}
+
+static int host_edit(lua_State *L)
+{
+    lua_pushboolean(L, !session_of(L)->options->sandbox && input_edit());
+    return 1;
 }
 
 static int open_host(lua_State *L)
@@ -255,7 +265,7 @@ static int open_host(lua_State *L)
     static const luaL_Reg host[] = {
         { "term", term_host }, { "picture", picture_host }, { "interactive", host_interactive },
         { "config_dir", host_path },
-        { "lines", host_lines }, { "tell", host_tell }, { NULL, NULL },
+        { "lines", host_lines }, { "tell", host_tell }, { "edit", host_edit }, { NULL, NULL },
     };
 
     luaL_newlib(L, host);
@@ -381,13 +391,13 @@ bool session_call(session *s, int n_args)
         return true;
     if (status == LUA_ERRMEM)
         lua_gc(L, LUA_GCCOLLECT);
-    session_error(s, NULL);
+    session_error(s);
     return false;
 }
 
-void session_error(session *s, const char *text)
+void session_error(session *s)
 {
-    const char *message = lua_tostring(s->L, -1);
+    const char *text = lua_tostring(s->L, -1), *message = text;
     const char *colour = term_colours(STDERR_FILENO) ? "\033[1;31m" : "";
     const char *plain = *colour ? "\033[0m" : "";
 
@@ -396,9 +406,11 @@ void session_error(session *s, const char *text)
     if (interrupt_pending)
         message = "interrupted";
     /* a block of one line has no need of a position */
-    if (message && !strncmp(message, "input:1: ", 9) && (!text || !strchr(text, '\n')))
+    if (message && !strncmp(message, "input:1: ", 9) && (!s->block || !strchr(s->block, '\n')))
         message += 9;
     fprintf(stderr, "%serror:%s %s\n", colour, plain, message ? message : "unknown");
+    if (s->terminal && s->block && message && !interrupt_pending)
+        point_at(s->block, text);
     lua_pop(s->L, 1);
     s->status = interrupt_pending ? EXIT_INTERRUPTED : EXIT_FAILED;
 }

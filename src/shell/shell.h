@@ -57,6 +57,9 @@ void interrupt_install(lua_State *L, bool interactive);
 void interrupt_reset(lua_State *L);
 /* The terminal showed ^C: what comes next begins on a line of its own. */
 void interrupt_end_echo(void);
+void interrupt_echo_gone(void);                     /* something was written over it */
+/* Ctrl-C was pressed since the prompt, whoever answered it: a sweep keeps the rows it has. */
+bool interrupt_seen(void);
 /* True when nobody reads our output any more: a closed pipe. */
 bool interrupt_output_gone(void);
 
@@ -68,8 +71,9 @@ int term_colours(int fd);                           /* 0, 16 or 256 */
 void term_size(int *columns, int *rows);            /* 80 x 24 where not known */
 /* Bytes of the first character of s (0 at its end) and the columns it takes. */
 size_t term_char(const char *s, int *columns);
-/* Columns of the first n_bytes of s. */
+/* Columns of the first n_bytes of s; bytes of s that fit in so many columns. */
 int term_columns(const char *s, size_t n_bytes);
+size_t term_fit(const char *s, int columns);
 int picture_host(lua_State *L);             /* host.picture: PNG and PDF (picture.c) */
 int term_host(lua_State *L);                        /* host.term() */
 
@@ -80,6 +84,7 @@ typedef struct {
     const shell_options *options;
     read_catalogue *catalogue;
     bool terminal;              /* a person types: prompts, echoes, history */
+    const char *block;          /* what was typed and runs now, which an error may point into */
     int status;
     lua_Integer n_worked;       /* blocks that worked, for save() */
     /* the allocator's account */
@@ -97,8 +102,8 @@ session *session_of(lua_State *L);
 bool session_call(session *s, int n_args);
 /* Remembers a block that worked, for save(). May raise. */
 void session_worked(session *s, const char *text, bool kept, bool shown);
-/* Prints the error at the top of the stack and pops it. `text`: the block it came from, or NULL. */
-void session_error(session *s, const char *text);
+/* Prints the error at the top of the stack and pops it. */
+void session_error(session *s);
 /* Writes what Lua printed; false when it could not be written (said unless a pipe was closed). */
 bool session_flush(session *s);
 
@@ -114,6 +119,12 @@ void environment_function(lua_State *L, const char *module, const char *name);
 /* Every global name there is, functions and variables, until `each` returns false. Raw access. */
 void environment_names(lua_State *L, bool (*each)(void *ctx, const char *name), void *ctx);
 
+/* ---- point.c: where an error is ---- */
+
+/* Writes to stderr the line of the block that the message speaks of, with the word it names
+ * underlined, if that is there once. */
+void point_at(const char *block, const char *message);
+
 /* ---- suggest.c: did you mean ---- */
 
 /* Adds what was probably meant to an error message at the top that says what is nil. */
@@ -121,6 +132,9 @@ void suggest_in_message(lua_State *L);
 /* Pushes `did you mean "x"?` for a name that means nothing; false, pushing nothing, when none is
  * near. */
 bool suggest_push(lua_State *L, const char *name, bool method);
+/* Writes a note where what was typed may have meant something else: a name without its quotes, a
+ * name of nothing, a local that ends at once. `is_nil`: the answer was nil. */
+void suggest_after(session *s, const char *text, bool fine, bool is_nil);
 
 /* ---- chunk.c: text to function ---- */
 
@@ -149,7 +163,7 @@ void chunk_strip_prompts(char *text);
 #define PROMPT "oomph> "
 #define PROMPT_MORE "  ...> "
 
-/* ---- input.c, display.c, history.c, complete.c: lines from a person ---- */
+/* ---- input.c, display.c, edit.c, history.c, complete.c: lines from a person ---- */
 
 void input_init(session *s);
 /* One line, or several when a block was pasted; malloc'd, without the last newline. NULL: the end,
@@ -159,16 +173,20 @@ void history_open(bool keep);
 /* Reads the file, once: 10,000 entries take longer than the whole start. */
 void history_load(void);
 void history_add_block(const char *text);
-void display_init(void);                            /* tall entries are shown in part */
+/* The block typed before the last one, or NULL. */
+const char *history_before(void);
+void display_begin(void);                           /* tall entries are shown in part */
+/* What the user's editor makes of a text, malloc'd; NULL after it was said why not. */
+char *edit_text(const char *text);
+/* The block before the last, edited, stands at the next prompt; false where no line is edited. */
+bool input_edit(void);
 void complete_init(session *s);
 void complete_pending(const char *block);           /* the lines before the one being edited */
 
 /* ---- repl.c ---- */
 
 void repl_run(session *s);
-/* Remembers the results from stack index `first` up in `_`, and prints them. */
-bool repl_show(session *s, int first, bool silent);
-/* Calls the function under n_args arguments and shows what it returns; pops it all. */
+/* Calls the function under n_args arguments and shows what it returns; pops it all. `_` stays. */
 bool repl_call_and_show(session *s, int n_args);
 
 #endif

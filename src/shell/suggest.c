@@ -1,9 +1,14 @@
 /* suggest.c: what was probably meant, where a name means nothing. Lua's own messages say the name;
- * the names there are come from the environment, or from the methods our results have. */
+ * the names there are come from the environment, from the methods our results have, and from the
+ * catalogue, where a name of its was typed without quotes. */
 #include "shell.h"
 
+#include <ctype.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "bind.h"
 
 #define MOST 4096                       /* names looked at */
 
@@ -98,4 +103,168 @@ void suggest_in_message(lua_State *L)
         lua_replace(L, -3);
         lua_pop(L, 1);
     }
+}
+
+/* ---- notes beside an answer ------------------------------------------------------------------ */
+
+/* What stands in the place of a string: a key that takes names, `=` or a blank, and the rest. */
+typedef struct { char key[32], rest[96]; const char *kind; } unquoted;
+
+static const bind_option *option(const char *name)
+{
+    const bind_option *o;
+
+    for (size_t i = 0; (o = bind_option_at(i)) != NULL; i++)
+        if (!strcmp(o->name, name))
+            return o;
+    return NULL;
+}
+
+/* Bytes at the start of s that a name of the catalogue may have. */
+static size_t name_bytes(const char *s)
+{
+    size_t n = 0;
+
+    while (isalnum((unsigned char)s[n]) || (s[n] && strchr("_-.:/+ ", s[n])))
+        n++;
+    return n;
+}
+
+static bool read_unquoted(const char *text, unquoted *u)
+{
+    const bind_option *o;
+    size_t n;
+
+    memset(u, 0, sizeof *u);
+    text += strspn(text, " ");
+    n = strcspn(text, " =");
+    if (n < sizeof u->key) {
+        memcpy(u->key, text, n);
+        o = option(u->key);
+        u->kind = o ? o->kind : NULL;
+    }
+    if (u->kind) {
+        text += n + strspn(text + n, " ");
+        text += *text == '=';
+        text += strspn(text, " ");
+    } else {
+        *u->key = 0;
+    }
+    n = name_bytes(text);
+    if (n == 0 || n >= sizeof u->rest || text[n])
+        return false;
+    while (n > 0 && text[n - 1] == ' ')
+        n--;
+    memcpy(u->rest, text, n);
+    return n > 0;
+}
+
+typedef struct { const char *name; bool found; } search;
+
+static bool same_name(void *ctx, const char *name, const char *about)
+{
+    search *s = ctx;
+
+    (void)about;
+    s->found = !strcasecmp(name, s->name);
+    return !s->found;
+}
+
+static bool in_catalogue(read_catalogue *catalogue, const char *kind, const char *name)
+{
+    search s = { name, false };
+
+    bind_names(catalogue, kind, same_name, &s);
+    return s.found;
+}
+
+static bool is_word(const char *text)
+{
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+
+    return n > 0 && !text[n] && !isdigit((unsigned char)*text);
+}
+
+/* `model = llama` was taken for a variable, which is nil and clears the model. */
+static bool cleared_by_name(lua_State *L, const unquoted *u)
+{
+    bool cleared = is_word(u->rest) && strcmp(u->rest, "nil") != 0;
+
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, BIND_SESSION);
+    cleared = cleared && lua_getfield(L, -1, u->key) == LUA_TNIL;
+    lua_pop(L, 1 + cleared);
+    return cleared;
+}
+
+static bool note_quotes(session *s, const char *text, bool fine, bool is_nil)
+{
+    unquoted u;
+
+    if (!read_unquoted(text, &u))
+        return false;
+    if (u.kind) {
+        if (fine && !cleared_by_name(s->L, &u))
+            return false;
+    } else if (fine && !is_nil) {
+        return false;
+    } else if (in_catalogue(s->catalogue, "model", u.rest)) {
+        strcpy(u.key, "model");
+    } else if (in_catalogue(s->catalogue, "device", u.rest)) {
+        strcpy(u.key, "device");
+    } else {
+        return false;
+    }
+    fprintf(stderr, "note: a name stands in quotes: %s = \"%s\"\n", u.key, u.rest);
+    return true;
+}
+
+static void note_unknown(lua_State *L, const char *name)
+{
+    bool near = suggest_push(L, name, false);
+
+    fprintf(stderr, "note: nothing is called \"%s\"; %s\n", name,
+            near ? lua_tostring(L, -1) : "help() lists what there is");
+    lua_pop(L, near);
+}
+
+static void note_local(const char *text)
+{
+    size_t n = 0;
+
+    text += strspn(text, " \t\n");
+    if (!chunk_is_local(text) || strpbrk(text, "\n;"))
+        return;
+    text += 6;
+    while (isalnum((unsigned char)text[n]) || text[n] == '_')
+        n++;
+    if (n)
+        fprintf(stderr, "note: a local ends with its line; without `local`, %.*s stays\n", (int)n,
+                text);
+}
+
+typedef struct { session *s; const char *text; bool fine, is_nil; } outcome;
+
+static int note(lua_State *L)
+{
+    const outcome *o = lua_touserdata(L, 1);
+    char name[64];
+
+    if (note_quotes(o->s, o->text, o->fine, o->is_nil))
+        return 0;
+    if (o->is_nil && chunk_is_name(o->text, name, sizeof name) && !option(name))
+        note_unknown(L, name);
+    else if (o->fine)
+        note_local(o->text);
+    return 0;
+}
+
+void suggest_after(session *s, const char *text, bool fine, bool is_nil)
+{
+    outcome o = { s, text, fine, is_nil };
+
+    if (interrupt_pending)
+        return;
+    lua_pushcfunction(s->L, note);
+    lua_pushlightuserdata(s->L, &o);
+    session_call(s, 1);
 }

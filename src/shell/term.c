@@ -83,6 +83,17 @@ int term_columns(const char *s, size_t n_bytes)
     return all;
 }
 
+size_t term_fit(const char *s, int columns)
+{
+    const char *at = s;
+    size_t n;
+    int wide;
+
+    while ((n = term_char(at, &wide)) > 0 && (columns -= wide) >= 0)
+        at += n;
+    return (size_t)(at - s);
+}
+
 int term_host(lua_State *L)
 {
     int columns, rows;

@@ -488,6 +488,7 @@ int main(int argc, char **argv)
     }
     setenv("HOME", home, 1);
     setenv("TREE", tree, 1);
+    setenv("OOMPH", binary, 1);
     for (int i = 0; i < TERMINALS; i++)
         terminals[i].fd = -1;
     play(in);

@@ -18,8 +18,6 @@ if command -v bash >/dev/null; then
     is "bash completes an option" 0 "--sandbox" "" bash -c "$complete" x --sa --sa
     is "bash completes the value of --color" 0 "always" "" bash -c "$complete" x --color=al "--color = al"
 fi
-if command -v zsh >/dev/null; then holds "zsh reads its completions" sh -c 'manual() { "$oomph" scripts/manual.lua zsh; }; manual | zsh -n'; fi
-if command -v fish >/dev/null; then holds "fish reads its completions" sh -c '"$oomph" scripts/manual.lua fish | fish -n'; fi
 
 # The README's table is the documentation's, line by line, if there is one.
 if grep -q '^| call | what it does |' README.md; then

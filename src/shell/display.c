@@ -75,33 +75,24 @@ static const char *start_of(int row)
     return p.row >= row ? p.at : before;
 }
 
-/* Draws rows first .. first + height - 1 of all in the place of the line. */
-static void draw(int first, int height, int all)
+/* Rows first .. first + height - 1 of all, as text; *offset is what to add to a place in the line. */
+static char *view_of(int first, int height, int all, int *offset)
 {
     const char *dots = term_utf8() ? "\u2026" : "...";
     const char *from = start_of(first), *to = start_of(first + height);
-    char above[48] = "", below[48] = "", *line = rl_line_buffer, *view;
-    int point = rl_point, end = rl_end, n;
+    char above[48] = "", below[48] = "", *view;
 
     if (first > 0)
         snprintf(above, sizeof above, "%s %d rows above\n", dots, first);
     if (first + height < all)
         snprintf(below, sizeof below, "%s%s %d rows below", to > from && to[-1] == '\n' ? "" : "\n",
                  dots, all - first - height);
-    n = asprintf(&view, "%s%.*s%s", above, (int)(to - from), from, below);
-    if (n < 0)
-        return;
-    rl_line_buffer = view;
-    rl_end = n;
-    rl_point = (int)strlen(above) + point - (int)(from - line);
-    rl_redisplay();
-    rl_line_buffer = line;
-    rl_end = end;
-    rl_point = point;
-    free(view);
+    *offset = (int)strlen(above) - (int)(from - rl_line_buffer);
+    return asprintf(&view, "%s%.*s%s", above, (int)(to - from), from, below) < 0 ? NULL : view;
 }
 
-static void redisplay(void)
+/* The part in sight; NULL where the line fits on the screen. */
+static char *view(int *offset)
 {
     static int first;
     int rows, all, cursor, height;
@@ -110,10 +101,8 @@ static void redisplay(void)
     height = rows - MARGIN;
     /* without cursor motion upwards Readline scrolls sideways, in one row */
     if (height < 1 || wide < 8 || !rl_get_termcap("up") ||
-        (all = row_of(rl_line_buffer + rl_end) + 1) < rows) {
-        rl_redisplay();
-        return;
-    }
+        (all = row_of(rl_line_buffer + rl_end) + 1) < rows)
+        return NULL;
     cursor = row_of(rl_line_buffer + rl_point);
     if (first > all - height)
         first = all - height;
@@ -121,7 +110,44 @@ static void redisplay(void)
         first = cursor;
     if (first < cursor - height + 1)
         first = cursor - height + 1;
-    draw(first, height, all);
+    return view_of(first, height, all, offset);
+}
+
+static bool in_part;                    /* a view is on the screen */
+
+static void redisplay(void)
+{
+    int point = rl_point, end = rl_end, offset;
+    char *line = rl_line_buffer, *part = view(&offset);
+
+    in_part = part != NULL;
+    if (part) {
+        rl_line_buffer = part;
+        rl_end = (int)strlen(part);
+        rl_point += offset;
+    }
+    rl_redisplay();
+    rl_line_buffer = line;
+    rl_end = end;
+    rl_point = point;
+    free(part);
+}
+
+/* The window has another size. Where a view fills the screen or will, it begins anew. Elsewhere
+ * Readline goes back to where its line began, which it does when it draws the line itself. */
+void display_resized(void)
+{
+    int rows;
+
+    term_size(&wide, &rows);
+    if (!in_part && row_of(rl_line_buffer + rl_end) < rows - 1) {
+        rl_redisplay_function = rl_redisplay;
+        rl_resize_terminal();
+        rl_redisplay_function = redisplay;
+    } else {
+        rl_reset_screen_size();
+        rl_clear_screen(1, 0);
+    }
 }
 
 /* Not before Readline has begun: where another draws the line from the start it leaves the brackets

@@ -41,22 +41,41 @@ static char *plain_line(const char *prompt)
 #include <poll.h>
 #include <readline/readline.h>
 
+static volatile sig_atomic_t resized;
+
+static void on_resize(int number)
+{
+    (void)number;
+    resized = 1;
+}
+
+/* Waits for a key or a signal; true when there is a key. Signals are blocked up to the wait itself,
+ * so that none slips in between a look at its flag and the wait. */
+static bool wait_for_key(int fd)
+{
+    struct pollfd ready = { fd, POLLIN, 0 };
+    sigset_t ours, before;
+    int n = -1;
+
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGINT);
+    sigaddset(&ours, SIGWINCH);
+    sigprocmask(SIG_BLOCK, &ours, &before);
+    if (!interrupt_pending && !resized && !rl_pending_signal())
+        n = ppoll(&ready, 1, NULL, &before);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return n > 0;
+}
+
 /* Readline keeps the same line after Ctrl-C. This reader never sits in read() with a signal
- * pending: it empties the line and hands over a newline, and the loop sees the flag. */
+ * pending: it empties the line and hands over a newline, and the loop sees the flag. A new size is
+ * answered here, too: Readline would draw inside its signal handler. */
 static int interruptible_getc(FILE *in)
 {
     history_load();                     /* the prompt is there, and nobody types this fast */
     for (;;) {
-        struct pollfd ready = { fileno(in), POLLIN, 0 };
-        sigset_t interrupt, before;
-        int n = -1;
+        bool key = wait_for_key(fileno(in));
 
-        sigemptyset(&interrupt);
-        sigaddset(&interrupt, SIGINT);
-        sigprocmask(SIG_BLOCK, &interrupt, &before);    /* none slips in between test and poll */
-        if (!interrupt_pending && !rl_pending_signal())
-            n = ppoll(&ready, 1, NULL, &before);
-        sigprocmask(SIG_SETMASK, &before, NULL);
         rl_check_signals();
         if (interrupt_pending) {
             rl_point = rl_end;          /* a block has several rows: go on below the last */
@@ -65,7 +84,11 @@ static int interruptible_getc(FILE *in)
             rl_replace_line("", 0);
             return '\n';
         }
-        if (n > 0)
+        if (resized) {
+            resized = 0;
+            display_resized();
+        }
+        if (key)
             return rl_getc(in);
     }
 }
@@ -190,9 +213,13 @@ static void bind_keys(Keymap map)
 
 void input_init(session *s)
 {
+    struct sigaction resize = { .sa_handler = on_resize, .sa_flags = SA_RESTART };
+
     shell = s;
     if (!s->terminal)
         return;
+    rl_catch_sigwinch = 0;
+    sigaction(SIGWINCH, &resize, NULL);
     term_utf8();        /* LC_CTYPE first, then the name, then defaults: inputrc wins */
     rl_readline_name = "oomph";
     rl_variable_bind("show-all-if-ambiguous", "on");

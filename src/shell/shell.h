@@ -175,7 +175,9 @@ void history_load(void);
 void history_add_block(const char *text);
 /* The block typed before the last one, or NULL. */
 const char *history_before(void);
-void display_begin(void);                           /* tall entries are shown in part */
+/* Tall entries are shown in part from now on; the window was resized. */
+void display_begin(void);
+void display_resized(void);
 /* What the user's editor makes of a text, malloc'd; NULL after it was said why not. */
 char *edit_text(const char *text);
 /* The block before the last, edited, stands at the next prompt; false where no line is edited. */

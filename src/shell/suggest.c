@@ -251,7 +251,8 @@ static int note(lua_State *L)
 
     if (note_quotes(o->s, o->text, o->fine, o->is_nil))
         return 0;
-    if (o->is_nil && chunk_is_name(o->text, name, sizeof name) && !option(name))
+    if (o->is_nil && chunk_is_name(o->text, name, sizeof name) && !option(name) &&
+        strcmp(name, "nil") != 0)
         note_unknown(L, name);
     else if (o->fine)
         note_local(o->text);

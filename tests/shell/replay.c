@@ -9,6 +9,7 @@
  *                            <paste FILE> brackets the file, <raw FILE> types it
  *                            <resize COLUMNS> <resize COLUMNSxROWS> <kill SIGNAL> <wait SECONDS>
  *   | text                   these lines are now the last on the screen; {*} is anything
+ *   ~ coloured               some cell of the screen has a colour;  ~ plain: none has
  *   ! 0                      the shell ends with this status
  *   @ 2                      terminal 2 (1 to 4) from here on
  *   % command                runs it with sh; fails when it does
@@ -154,6 +155,19 @@ static int last_row(void)
             break;
     }
     return row;
+}
+
+static bool coloured(void)
+{
+    for (int row = 0; row < t->rows; row++)
+        for (int column = 0; column < t->columns; column++) {
+            VTermScreenCell cell = { 0 };
+
+            vterm_screen_get_cell(t->screen, (VTermPos){ row, column }, &cell);
+            if (!VTERM_COLOR_IS_DEFAULT_FG(&cell.fg) || !VTERM_COLOR_IS_DEFAULT_BG(&cell.bg))
+                return true;
+        }
+    return false;
 }
 
 static void start(char *line)
@@ -431,6 +445,9 @@ static void play(FILE *in)
             type_line(enter ? text : text + 1 + (text[1] == ' '));
             if (enter)
                 type("\r", 1);
+        } else if (*line == '~') {
+            if (coloured() != !strcmp(text, "coloured"))
+                fail(number, "the screen is not %s", text);
         } else if (*line == '!') {
             expect_status(atoi(text), number);
         } else if (*line == '%') {

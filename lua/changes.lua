@@ -6,6 +6,7 @@ local units = require("oomph.units")
 local M = {}
 
 local PARTS = { "weights", "kv", "state", "activations", "overhead" }
+local SMALLEST = 100 -- changes below this part of the largest one are not worth a word
 local previous
 
 local function difference(now, before, opts)
@@ -37,9 +38,13 @@ function M.since(result)
         return nil
     end
     local opts = { units = core.session("units") }
-    local out = {}
+    local out, largest = {}, 0
     for _, part in ipairs(PARTS) do
-        if result[part] ~= before[part] then
+        largest = math.max(largest, math.abs(result[part] - before[part]))
+    end
+    for _, part in ipairs(PARTS) do
+        local change = math.abs(result[part] - before[part])
+        if change > 0 and change >= largest // SMALLEST then
             out[#out + 1] = part .. " " .. difference(result[part], before[part], opts)
         end
     end

@@ -55,7 +55,7 @@ M.topics = {
             .. "what there is" },
         { "Alt-h", "help on the word under the cursor; help NAME and ?NAME without parentheses" },
         { "Up, Down", "earlier lines that start like this one; Ctrl-R searches in all" },
-        { "Ctrl-C", "forgets the line or the block, or stops what runs; the third in a row leaves" },
+        { "Ctrl-C", "forgets the line or the block, or stops what runs; three in a row leave" },
         { "Ctrl-X Ctrl-E", "opens the line in $EDITOR; edit() opens the last block" },
         { "Ctrl-D", "leaves on an empty line; so do quit and exit" },
     },

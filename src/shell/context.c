@@ -9,7 +9,7 @@
 
 #define MAX_DEPTH 64                    /* deeper brackets are counted, not remembered */
 
-typedef enum { START, WORD, EQUALS, COMPARED, OPEN, COMMA, OTHER } token;
+typedef enum { START, WORD, EQUALS, COMPARED, OPEN, COMMA, MEMBER, OTHER } token;
 
 typedef struct { char callee[64], key[64]; bool braces; } frame;
 
@@ -107,7 +107,11 @@ static size_t read_word(scanner *s)
         if (!name_char(c) && !((c == '.' || c == ':') && !doubled))
             break;
     }
-    snprintf(s->word, sizeof s->word, "%.*s", (int)(s->at - from), s->text + from);
+    /* a method of what a call returned keeps its colon: ":where" */
+    if (s->last == MEMBER && s->text[from - 1] == ':')
+        snprintf(s->word, sizeof s->word, ":%.*s", (int)(s->at - from), s->text + from);
+    else
+        snprintf(s->word, sizeof s->word, "%.*s", (int)(s->at - from), s->text + from);
     return from;
 }
 
@@ -146,6 +150,10 @@ static void one_sign(scanner *s)
     } else if (c == '}' || c == ')' || c == ']') {
         s->depth -= s->depth > 0 && c != ']';
         s->last = OTHER;
+    } else if (c == '.' || c == ':') {
+        bool single = s->at == s->n || s->text[s->at] != c;     /* not a .. b, not ::x:: */
+
+        s->last = single && (s->at < 2 || s->text[s->at - 2] != c) ? MEMBER : OTHER;
     } else {
         s->last = c == ',' || c == ';' ? COMMA : OTHER;
     }
@@ -172,6 +180,8 @@ static void set_word(scanner *s, size_t from, token before, context *c)
     c->word_at = dot ? (size_t)(dot - s->text) + 1 : from;
     if (from < s->n && isdigit((unsigned char)s->text[from])) {
         c->kind = CONTEXT_NONE;
+    } else if (before == MEMBER) {      /* of what a call returns: no chain */
+        c->kind = CONTEXT_FIELD;
     } else if (dot) {
         c->kind = CONTEXT_FIELD;
         snprintf(c->chain, sizeof c->chain, "%.*s", (int)(dot - s->text - (long)from),

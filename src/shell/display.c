@@ -1,7 +1,7 @@
-/* display.c: an entry taller than the screen. Readline draws all of a line, and rows that scrolled away
- * are drawn over the others: after a paste of sixty lines nobody can tell what is there. Here it is
- * handed a view, the rows around the cursor and the count of those left out, in the place of the
- * line; what is edited and returned is the line itself. */
+/* display.c: an entry taller than the screen. Readline draws all of a line, and rows that scrolled
+ * away are drawn over the others: after a paste of sixty lines nobody can tell what is there. Here
+ * it is handed a view, the rows around the cursor and the count of those left out, in the place of
+ * the line; what is edited and returned is the line itself. */
 #include "shell.h"
 
 #if OOMPH_READLINE
@@ -75,7 +75,7 @@ static const char *start_of(int row)
     return p.row >= row ? p.at : before;
 }
 
-/* Rows first .. first + height - 1 of all, as text; *offset is what to add to a place in the line. */
+/* Rows first .. first + height - 1 of all, as text; *offset: what to add to a place in the line. */
 static char *view_of(int first, int height, int all, int *offset)
 {
     const char *dots = term_utf8() ? "\u2026" : "...";

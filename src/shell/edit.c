@@ -1,4 +1,4 @@
-/* edit.c: a text in the user's editor: $VISUAL, $EDITOR or vi, on a file that is gone afterwards. */
+/* edit.c: a text in the user's editor, $VISUAL, $EDITOR or vi, as a file that is gone afterwards */
 #include "shell.h"
 
 #include <stdio.h>

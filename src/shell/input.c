@@ -41,12 +41,14 @@ static char *plain_line(const char *prompt)
 #include <poll.h>
 #include <readline/readline.h>
 
-static volatile sig_atomic_t resized;
+static volatile sig_atomic_t resized, resumed;
 
-static void on_resize(int number)
+static void on_signal(int number)
 {
-    (void)number;
-    resized = 1;
+    if (number == SIGWINCH)
+        resized = 1;
+    else
+        resumed = 1;
 }
 
 /* Waits for a key or a signal; true when there is a key. Signals are blocked up to the wait itself,
@@ -60,8 +62,9 @@ static bool wait_for_key(int fd)
     sigemptyset(&ours);
     sigaddset(&ours, SIGINT);
     sigaddset(&ours, SIGWINCH);
+    sigaddset(&ours, SIGCONT);
     sigprocmask(SIG_BLOCK, &ours, &before);
-    if (!interrupt_pending && !resized && !rl_pending_signal())
+    if (!interrupt_pending && !resized && !resumed && !rl_pending_signal())
         n = ppoll(&ready, 1, NULL, &before);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return n > 0;
@@ -84,10 +87,13 @@ static int interruptible_getc(FILE *in)
             rl_replace_line("", 0);
             return '\n';
         }
-        if (resized) {
-            resized = 0;
+        if (resized)
             display_resized();
+        if (resumed) {                  /* whoever had the terminal left the cursor anywhere */
+            fputc('\r', rl_outstream);
+            rl_forced_update_display();
         }
+        resized = resumed = 0;
         if (key)
             return rl_getc(in);
     }
@@ -213,13 +219,14 @@ static void bind_keys(Keymap map)
 
 void input_init(session *s)
 {
-    struct sigaction resize = { .sa_handler = on_resize, .sa_flags = SA_RESTART };
+    struct sigaction noted = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 
     shell = s;
     if (!s->terminal)
         return;
     rl_catch_sigwinch = 0;
-    sigaction(SIGWINCH, &resize, NULL);
+    sigaction(SIGWINCH, &noted, NULL);
+    sigaction(SIGCONT, &noted, NULL);
     term_utf8();        /* LC_CTYPE first, then the name, then defaults: inputrc wins */
     rl_readline_name = "oomph";
     rl_variable_bind("show-all-if-ambiguous", "on");
@@ -245,6 +252,7 @@ char *input_line(const char *prompt, const char *pending)
         return plain_line(NULL);
     continued = pending != NULL;
     complete_pending(pending);
+    resized = resumed = 0;              /* there is no line yet to draw anew */
     if (RL_ISSTATE(RL_STATE_INITIALIZED))
         rl_reset_screen_size();         /* it may have changed while a script ran */
     line = readline(prompt);

@@ -23,7 +23,7 @@ static const flag flags[] = {
     [SANDBOX] = { "sandbox", 0, NULL, "no files, no processes: for scripts from strangers" },
     [COLOUR] = { "color", 0, "WHEN", "auto, always or never" },
     [DEBUG] = { "debug", 0, NULL, "show a traceback with every error" },
-    [FITS] = { "fits", 0, "EXPR", "status 0 when EXPR fits, 1 when it does not, 2 on an error" },
+    [FITS] = { "fits", 0, "EXPR", "status 0: EXPR fits, 1: it does not, 2: an error" },
     [DUMP] = { "dump-embedded", 0, "DIR", "write the Lua sources and presets under DIR" },
     [VERSION] = { "version", 0, NULL, "print the version" },
     [HELP] = { "help", 'h', NULL, "print this" },
@@ -39,8 +39,8 @@ static bool wrong(const char *what, const char *arg, const char *more)
 void options_help(void)
 {
     puts("usage: oomph [options] [FILE.lua [ARGS...]]\n\n"
-         "Says whether a language model fits on hardware: in a shell, or as a Lua script (- is\n"
-         "stdin).\n");
+         "Says whether a language model fits on hardware: in a shell, or as a Lua script\n"
+         "(- is stdin).\n");
     for (size_t i = 0; i < N_FLAGS; i++) {
         char left[40] = "";
         const flag *f = &flags[i];
@@ -52,7 +52,7 @@ void options_help(void)
         printf("  %-24s %s\n", left, f->sentence);
     }
     puts("\nexit status: 0 fine, 1 error in the script, 2 wrong usage, 130 interrupted\n"
-         "environment: OOMPH_PATH (a source tree read first), OOMPH_MAX_MEMORY (default 2GiB),\n"
+         "environment: OOMPH_PATH (a source tree read first), OOMPH_MAX_MEMORY (2GiB),\n"
          "             OOMPH_HISTORY (a file; empty: none), OOMPH_HISTORY_SIZE, NO_COLOR,\n"
          "             XDG_CONFIG_HOME, XDG_STATE_HOME");
 }

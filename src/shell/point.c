@@ -1,5 +1,5 @@
-/* point.c: where an error is, shown to a person: the line, and marks under the word that Lua's message
- * names. Nothing is shown where the word stands in the line twice: Lua gives no column. */
+/* point.c: where an error is, shown to a person: the line, and marks under the word that Lua's
+ * message names. Nothing is shown where the word stands there twice: Lua gives no column. */
 #include "shell.h"
 
 #include <ctype.h>
@@ -92,7 +92,7 @@ void point_at(const char *block, const char *message)
     const char *at;
     unsigned long number;
 
-    if (strncmp(message, "input:", 6) || !named(message, is_block, &word))
+    if (strncmp(message, "input:", 6) != 0 || !named(message, is_block, &word))
         return;
     for (number = strtoul(message + 6, NULL, 10); number > 1 && strchr(line.at, '\n'); number--)
         line.at = strchr(line.at, '\n') + 1;

@@ -276,7 +276,7 @@ static void no_line(session *s, block *b)
         return;
     }
     if (s->terminal)
-        putchar('\n');
+        fputc('\n', isatty(STDOUT_FILENO) ? stdout : stderr);
     b->ended = !s->terminal || !b->text;
     if (b->ended && b->text)            /* a pipe that ends in the middle of a statement */
         run(s, b->text);

@@ -48,6 +48,24 @@ static void a_string_in_braces_knows_the_key_and_the_call(void **state)
     assert_string_equal(c.outer_key, "precision");
 }
 
+static void a_method_of_a_call_s_result_is_a_field_of_no_chain(void **state)
+{
+    context c = at_end("memory{batch=4}:ma");
+
+    (void)state;
+    assert_int_equal(c.kind, CONTEXT_FIELD);
+    assert_string_equal(c.chain, "");
+    assert_int_equal(c.word_at, 16);
+    c = at_end("x = f() .. na");                /* a sign, no member */
+    assert_int_equal(c.kind, CONTEXT_NAME);
+    c = at_end("sweep{}:where{fi");
+    assert_int_equal(c.kind, CONTEXT_KEY);
+    assert_string_equal(c.callee, ":where");
+    c = at_end("s:top(5, \"to");
+    assert_int_equal(c.kind, CONTEXT_STRING);
+    assert_string_equal(c.callee, "s:top");
+}
+
 static void a_string_alone_belongs_to_the_call_before_it(void **state)
 {
     context c = at_end("help \"max");
@@ -210,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_string_knows_the_variable_it_is_for),
         cmocka_unit_test(a_string_in_braces_knows_the_key_and_the_call),
+        cmocka_unit_test(a_method_of_a_call_s_result_is_a_field_of_no_chain),
         cmocka_unit_test(a_string_alone_belongs_to_the_call_before_it),
         cmocka_unit_test(a_key_is_asked_for_after_a_brace_or_a_comma),
         cmocka_unit_test(a_field_knows_its_chain),

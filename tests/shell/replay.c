@@ -32,7 +32,7 @@
 
 #include <vterm.h>
 
-enum { ROWS = 24, COLUMNS = 80, TERMINALS = 4, EXPECTED = 120, PATIENCE_MS = 8000, QUIET_MS = 15 };
+enum { ROWS = 24, COLUMNS = 80, TERMINALS = 4, EXPECTED = 120, PATIENCE_MS = 30000, QUIET_MS = 15 };
 
 typedef struct {
     VTerm *vt;

@@ -7,11 +7,13 @@ work=$scratch
 # a thousand million points: interrupted long before the last
 long='model="llama-3.1-8b", device="rtx-4090", precision="fp16", seq=range(1, 20000), batch=range(1, 50000)'
 
-# run_and_interrupt CODE: Ctrl-C after half a second; leaves status and what it said
+# run_and_interrupt CODE: Ctrl-C once it runs; leaves status and what it said
 run_and_interrupt() {
-    "$oomph" --no-init -e "$1" >"$work/said" 2>"$work/problem" &
+    rm -f "$work/runs"
+    "$oomph" --no-init -e "io.open('$work/runs', 'w'):close()" -e "$1" >"$work/said" 2>"$work/problem" &
     pid=$!
-    sleep 0.5
+    until test -e "$work/runs"; do sleep 0.05; done
+    sleep 0.3
     kill -INT $pid
     wait $pid
     status=$?

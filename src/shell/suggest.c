@@ -202,18 +202,14 @@ static bool note_quotes(session *s, const char *text, bool fine, bool is_nil)
 
     if (!read_unquoted(text, &u))
         return false;
-    if (u.kind) {
-        if (fine && !cleared_by_name(s->L, &u))
-            return false;
-    } else if (fine && !is_nil) {
+    if (fine && !(u.kind ? cleared_by_name(s->L, &u) : is_nil))
         return false;
-    } else if (in_catalogue(s->catalogue, "model", u.rest)) {
+    if (!u.kind && in_catalogue(s->catalogue, "model", u.rest))
         strcpy(u.key, "model");
-    } else if (in_catalogue(s->catalogue, "device", u.rest)) {
+    else if (!u.kind && in_catalogue(s->catalogue, "device", u.rest))
         strcpy(u.key, "device");
-    } else {
+    if (!*u.key)
         return false;
-    }
     fprintf(stderr, "note: a name stands in quotes: %s = \"%s\"\n", u.key, u.rest);
     return true;
 }

@@ -7,10 +7,11 @@ work=$scratch
 # a thousand million points: interrupted long before the last
 long='model="llama-3.1-8b", device="rtx-4090", precision="fp16", seq=range(1, 20000), batch=range(1, 50000)'
 
-# run_and_interrupt CODE: Ctrl-C once it runs; leaves status and what it said
+# run_and_interrupt [BEFORE] CODE: Ctrl-C while CODE runs; leaves status and what it said
 run_and_interrupt() {
+    before= && [ $# = 1 ] || { before=$1; shift; }
     rm -f "$work/runs"
-    "$oomph" --no-init -e "io.open('$work/runs', 'w'):close()" -e "$1" >"$work/said" 2>"$work/problem" &
+    "$oomph" --no-init -e "$before io.open('$work/runs', 'w'):close() $1" >"$work/said" 2>"$work/problem" &
     pid=$!
     until test -e "$work/runs"; do sleep 0.05; done
     sleep 0.3
@@ -31,9 +32,9 @@ run_and_interrupt "s = sweep{$long}:where{total={max=1}} print(#s, s.interrupted
 holds "rows looked at are kept, and say that they are not all" grep -q "^0.true" "$work/said"
 
 millions='model="llama-3.1-8b", device="rtx-4090", precision="fp16", seq=range(1, 3000), batch=range(1, 1000)'
-run_and_interrupt "s = sweep{$millions} print(#s) s:json(\"$work/all.json\")"
+run_and_interrupt "s = sweep{$millions} print(#s)" "s:json(\"$work/all.json\")"
 holds "nor does JSON that was interrupted leave a file" test "$status" = 130 -a ! -e "$work/all.json" -a ! -e "$work/all.json.part"
-run_and_interrupt "s = sweep{$millions} print(#s) k = s:where(function(r) return r.fits end) print(#k)"
+run_and_interrupt "s = sweep{$millions} print(#s)" "k = s:where(function(r) return r.fits end) print(#k)"
 holds "a function over rows is interrupted" test "$status" = 130
 is "rows that memory does not hold are an error, and the session goes on" 0 "false	not enough memory*1000" "" \
     env OOMPH_MAX_MEMORY=8MiB "$oomph" --no-init -e "s = sweep{$millions} print(pcall(s.json, s)) print(s:where{seq=5}:count())"

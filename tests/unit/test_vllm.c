@@ -165,12 +165,15 @@ static void refused(const char *model, const char *device, const oom_options *o,
 static void what_it_does_not_run_on_is_said(void **state)
 {
     oom_options o = { .gpu_layers = -1 }, three = { .gpu_layers = -1, .tp = 4, .ep = 3 };
+    oom_options late = { .gpu_layers = -1, .version = 19 };
 
     (void)state;
     refused("llama-3.1-8b", "m3-max-36gb", &o, "vllm does not run on m3-max-36gb: it takes CUDA "
             "from compute capability 7.0 on, ROCm, XPU, TPU and processors");
     refused("llama-3.1-8b", "gtx-1080", &o, "vllm does not run on gtx-1080: it takes CUDA "
             "from compute capability 7.0 on, ROCm, XPU, TPU and processors");
+    refused("llama-3.2-11b-vision", "h100-sxm", &late, "vllm 0.19 does not run "
+            "llama-3.2-11b-vision: 0.10 was the last that did");
     refused("mixtral-8x7b", "4x h100-sxm", &three, "ep=3: vllm spreads experts over all tp x dp = "
             "4 ranks, or over none");
 }

@@ -42,6 +42,9 @@ static oom_status vllm_prepare(oom_plan *p, oom_error *err)
 
     if (check_devices(p, err) != OOM_OK || check_experts(p, err) != OOM_OK)
         return OOM_BADVALUE;
+    if (vllm_looks(p->model) && p->options.version > VLLM_LOOKS_LAST)
+        return oom_fail(err, OOM_BADVALUE, "vllm 0.%u does not run %s: 0.%u was the last that did",
+                        p->options.version, p->model->id, VLLM_LOOKS_LAST);
     if (p->options.kv_k->block > 1 || p->options.kv_v->block > 1)
         return oom_fail(err, OOM_BADVALUE, "vllm has no %s cache, expected auto, fp8, int8, fp16, "
                         "bf16 or fp32", p->options.kv_k->block > 1 ? p->options.kv_k->name

@@ -41,6 +41,7 @@ static inline const vllm_own *vllm_of(const oom_plan *p) { return (const vllm_ow
 /* Llama 3.2 Vision, whose text looks at the image: it never ran on V1, and went with V0
  * (model_executor/models/registry.py: last in 0.10.2). V0's rules last changed with 0.7. */
 bool vllm_looks(const oom_model *m);
+#define VLLM_LOOKS_LAST 10
 
 static inline uint32_t vllm_version(const oom_plan *p)
 {

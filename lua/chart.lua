@@ -74,12 +74,12 @@ function M.stack(rows, opts)
 end
 
 --- plot(series [, {x=, y=, log=, title=, absent=, order=, xmin=, xmax=, ymin=, ymax=, xkind=,
--- ykind=}]). series: {name=, points={{x, y}, ...}} up to eight, lists by name, or one list of
--- numbers. x and y name the fields of a point; log is true, "x", "y" or "xy"; absent names what
--- could not be drawn.
+-- ykind=, capacity=}]). series: {name=, points={{x, y}, ...}} up to eight, lists by name, or one
+-- list of numbers. x and y name the fields of a point; log is true, "x", "y" or "xy"; absent names
+-- what could not be drawn; a line stands at the capacity.
 function M.plot(series, opts)
     opts = options(opts, "plot",
-        "x y log absent order xmin xmax ymin ymax xkind ykind")
+        "x y log absent order xmin xmax ymin ymax xkind ykind capacity")
     return M.text(figure.plot(series, opts), opts)
 end
 

@@ -67,6 +67,11 @@ local function plot_legend(fig, on)
             }
         end
     end
+    if fig.capacity_text then
+        items[#items + 1] = {
+            mark = on.glyphs.level, style = "dim", text = fig.capacity_text, gap = 2,
+        }
+    end
     if fig.absent then
         items[#items + 1] = { mark = "", text = "(" .. fig.absent .. ")", gap = 4 }
     end
@@ -128,12 +133,18 @@ function M.draw(fig, on)
         lines[#lines + 1] = text
     end
     local cell = curve_cells(fig, on, columns, rows)
+    local level = fig.capacity
+        and page.round((1 - scale.at(fig.y, fig.capacity)) * (rows * 4 - 1)) // 4
     for row = 0, rows - 1 do
         local out = page.line(on):add(term.pad(at[row] or "", label, "right") .. " ")
         out:add(at[row] and on.glyphs.tick_y or on.glyphs.axis, "dim"):add(" ")
         for column = 0, columns - 1 do
             local glyph, style = cell(row, column)
-            out:add(glyph or " ", glyph and "series" .. style or nil)
+            if glyph then
+                out:add(glyph, "series" .. style)
+            else
+                out:add(row == level and on.glyphs.level or " ", row == level and "dim" or nil)
+            end
         end
         lines[#lines + 1] = out:text()
     end

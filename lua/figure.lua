@@ -343,6 +343,11 @@ function M.plot(t, opts)
     if not lo_x then
         return nil
     end
+    local capacity = number(opts.capacity, "plot", "capacity")
+    if capacity and not cut(capacity, limits.ymin, limits.ymax, log_y) then
+        fig.capacity = capacity
+        lo_y, hi_y = math.min(lo_y, capacity), math.max(hi_y, capacity)
+    end
     fig.x = scale.axis(limits.xmin or lo_x, limits.xmax or hi_x, {
         log = log_x, kind = opts.xkind or M.kind_of(opts.x), units = opts.units,
     })
@@ -350,6 +355,7 @@ function M.plot(t, opts)
         log = log_y, kind = opts.ykind or M.kind_of(opts.y), units = opts.units,
         zero = not log_y and not limits.ymin, headroom = not limits.ymax,
     })
+    fig.capacity_text = capacity and "available " .. scale.text(fig.y, capacity)
     return fig
 end
 

@@ -12,7 +12,7 @@ M.unicode = {
     markers = { "●", "○", "◆", "◇", "▲", "△", "■", "□" },
     axis = "│", tick_y = "┤", corner = "└", corner_heat = "└", base = "─", tick_x = "┬",
     shades = { half = "░", most = "▒", tight = "▓", over = "·" },
-    ok = "✓", bad = "✗", tight = "!", clipped = "»", ellipsis = "…",
+    level = "╌", ok = "✓", bad = "✗", tight = "!", clipped = "»", ellipsis = "…",
 }
 
 M.ascii = {
@@ -23,7 +23,7 @@ M.ascii = {
     markers = { "a", "b", "c", "d", "e", "f", "g", "h" }, shared = "*",
     axis = "|", tick_y = "+", corner = "+", corner_heat = "+", base = "-", tick_x = "+",
     shades = { half = ".", most = "+", tight = "#", over = "-" },
-    ok = "+", bad = "x", tight = "!", clipped = ">", ellipsis = "..",
+    level = "=", ok = "+", bad = "x", tight = "!", clipped = ">", ellipsis = "..",
 }
 
 -- Uses of colour: {of 256, of the terminal's 16, bold}. The eight hues are told apart by people who

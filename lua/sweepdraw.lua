@@ -54,6 +54,17 @@ end
 
 local pictures = {}
 
+--- What is available, where it is the same for all rows: a share of it means something.
+local function same_available(self)
+    local available
+    for _, row in each(self) do
+        local one = row.free and row.total and row.free + row.total or available
+        if available and one ~= available then return nil end
+        available = one
+    end
+    return available
+end
+
 --- plot(x, y [, series]): curves, one per value of a third column, or of all columns that vary.
 function pictures.plot(self, x, y, by)
     x, y = x or "seq", y or "total"
@@ -72,19 +83,9 @@ function pictures.plot(self, x, y, by)
         end
     end
     return "plot", series, { units = rows_of.units(self), x = x, y = y,
+        capacity = y == "total" and same_available(self) or nil,
         log = x == "seq" or x == "batch",
         title = title_of(self, y) .. " by " .. x, xkind = COLUMNS[x], ykind = COLUMNS[y] }
-end
-
---- What is available, where it is the same for all rows: a share of it means something.
-local function same_available(self)
-    local available
-    for _, row in each(self) do
-        local one = row.free and row.total and row.free + row.total or available
-        if available and one ~= available then return nil end
-        available = one
-    end
-    return available
 end
 
 --- heatmap(x, y [, v]): share of what is available, as a map of what fits.

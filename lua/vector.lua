@@ -264,6 +264,11 @@ local function plot_legend(pen, fig)
             entries[#entries + 1] = { marker(series.style), label_text(series.name) }
         end
     end
+    if fig.capacity then
+        entries[#entries + 1] = { function(to, x, y)
+            to:line(x - 6, y, x + 6, y, M.INK, 1, "4 3")
+        end, fig.capacity_text }
+    end
     if fig.absent then
         entries[#entries + 1] = { false, "(" .. term.clean(fig.absent) .. ")" }
     end
@@ -297,6 +302,10 @@ local function draw_plot(fig, width)
     end
     pen:line(axis, top - 4, axis, base, M.INK)
     pen:line(axis, base, right, base, M.INK)
+    if fig.capacity then
+        local y = bottom - scale.at(fig.y, fig.capacity) * PLOT
+        pen:line(axis, y, right, y, M.INK, 1, "4 3")
+    end
     for s = #fig.series, 1, -1 do -- the first series is drawn last: it keeps what it shares
         local style, draw = fig.series[s].style, marker(fig.series[s].style)
         local runs = runs_of(fig.series[s], function(p)

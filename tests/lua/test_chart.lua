@@ -204,6 +204,22 @@ test("a gap breaks the line and a point outside the limits is cut", function()
     equal(select(2, cut:gsub("●", "")), 2)
 end)
 
+test("a line stands at the capacity, behind the curves", function()
+    local points = { { 1, 8 * GiB }, { 2, 32 * GiB } }  -- markers in the first and last column
+    local opts = { ykind = "bytes", capacity = 16 * GiB, width = 60 }
+    local lines = lines_of(chart.plot({ points }, opts))
+    equal(lines[1], "● 1  ╌ available 16 GiB")
+    -- the axis goes from 0 to 32 GiB over 14 rows of 4 dots: half of it is dot 28, row 7
+    for row = 2, #lines do
+        equal(lines[row]:find("╌", 1, true) ~= nil, row == 2 + 7)
+    end
+    assert(lines[9]:find("16     ┤ ╌╌╌", 1, true), lines[9])
+    equal(lines_of(chart.plot({ points }, { ykind = "bytes", width = 60 }))[1]:find("╌"), nil)
+    -- a capacity above all values is in the picture, too
+    opts.capacity = 64 * GiB
+    assert(lines_of(chart.plot({ points }, opts))[2]:find("64 GiB ┤ ╌╌╌", 1, true))
+end)
+
 test("sizes have ticks by powers of two, other numbers by 1, 2, 5", function()
     local text = chart.plot({ { 0, 0 }, { 10, 32 * GiB } }, { ykind = "bytes", width = 60 })
     local ticks = {}

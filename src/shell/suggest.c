@@ -223,6 +223,31 @@ static void note_unknown(lua_State *L, const char *name)
     lua_pop(L, near);
 }
 
+/* `modle = "gpt2"` is an assignment like any other, and nobody will miss the model for a while. A
+ * name that only goes on from an option's, or is cut off from it, is another name. */
+static void note_misspelt(const char *text)
+{
+    const bind_option *o;
+    const char *names[128], *best;
+    char name[32];
+    size_t n = 0, bytes;
+
+    text += strspn(text, " ");
+    bytes = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    if (bytes < 4 || bytes >= sizeof name)
+        return;
+    memcpy(name, text, bytes);
+    name[bytes] = 0;
+    text += bytes + strspn(text + bytes, " ");
+    if (text[0] != '=' || text[1] == '=' || option(name))
+        return;
+    while (n < sizeof names / sizeof *names && (o = bind_option_at(n)) != NULL)
+        names[n++] = o->name;
+    if (oom_text_nearest(name, names, n, &best, 1) == 1 && strlen(best) <= bytes + 1 &&
+        strncmp(name, best, bytes) != 0 && strncmp(name, best, strlen(best)) != 0)
+        fprintf(stderr, "note: %s is a variable of yours; did you mean \"%s\"?\n", name, best);
+}
+
 static void note_local(const char *text)
 {
     size_t n = 0;
@@ -248,10 +273,12 @@ static int note(lua_State *L)
     if (note_quotes(o->s, o->text, o->fine, o->is_nil))
         return 0;
     if (o->is_nil && chunk_is_name(o->text, name, sizeof name) && !option(name) &&
-        strcmp(name, "nil") != 0)
+        strcmp(name, "nil") != 0) {
         note_unknown(L, name);
-    else if (o->fine)
+    } else if (o->fine) {
         note_local(o->text);
+        note_misspelt(o->text);
+    }
     return 0;
 }
 

@@ -486,6 +486,43 @@ static void states_of_other_kinds_follow_their_keys(void **state)
     }
 }
 
+/* One layer of Mamba: a row of 128, 4 taps, a state of 16 a channel, in fp32: (3 + 16) x 128 x 4
+ * bytes. Without ssm_a nothing works on that state; it is kept all the same. */
+static void a_state_that_nothing_works_on_is_counted(void **state)
+{
+    gguf_writer w = gguf_begin(3, 0);
+    uint64_t dims[] = { 64, 100 };
+    oom_model *m = oom_model_new(&oom_libc_alloc, NULL);
+    oom_plan *p = malloc(oom_plan_bytes());
+    oom_precision stored;
+    oom_options none = { .gpu_layers = -1 };
+    oom_load load = { .batch = 1, .seq = 512 };
+    oom_memory memory;
+
+    (void)state;
+    assert_non_null(p);
+    gguf_str(&w, "general.architecture", "mamba");
+    gguf_u32(&w, "mamba.block_count", 1);
+    gguf_u32(&w, "mamba.embedding_length", 64);
+    gguf_u32(&w, "mamba.ssm.conv_kernel", 4);
+    gguf_u32(&w, "mamba.ssm.inner_size", 128);
+    gguf_u32(&w, "mamba.ssm.state_size", 16);
+    gguf_u32(&w, "mamba.ssm.time_step_rank", 4);
+    gguf_put_tensor(&w, "token_embd.weight", 2, dims, 0, 25600);
+    gguf_put_tensor(&w, "output_norm.weight", 1, dims, 0, 256);
+    gguf_put_tensor(&w, "blk.0.attn_norm.weight", 1, dims, 0, 256);
+    gguf_put_tensor(&w, "blk.0.ssm_conv1d.weight", 2, (uint64_t[]){ 4, 128 }, 0, 2048);
+    assert_int_equal(read_gguf(m, "x", w.bytes, gguf_end(&w), NULL), OOM_OK);
+    assert_int_equal(oom_precision_parse("stored", &stored, NULL), OOM_OK);
+    assert_int_equal(oom_plan_make(p, m, &stored, NULL, oom_engine_find("llama.cpp"), &none, NULL),
+                     OOM_OK);
+    assert_int_equal(oom_plan_memory(p, &load, &memory, NULL, NULL), OOM_OK);
+    assert_int_equal(memory.device.state + memory.host.state, 19 * 128 * 4);
+    free(p);
+    oom_model_free(m);
+    free(w.bytes);
+}
+
 static void names_say_what_a_tensor_is(void **state)
 {
     static const struct {
@@ -811,6 +848,7 @@ int main(void)
         cmocka_unit_test(the_shape_comes_from_the_keys_and_the_tensors),
         cmocka_unit_test(every_type_has_its_size),
         cmocka_unit_test(states_of_other_kinds_follow_their_keys),
+        cmocka_unit_test(a_state_that_nothing_works_on_is_counted),
         cmocka_unit_test(names_say_what_a_tensor_is),
         cmocka_unit_test(a_projector_joins_its_model),
         cmocka_unit_test(a_split_model_is_read_from_any_of_its_files),

@@ -317,7 +317,7 @@ lc_t lc_latent_attention(pen *b, lc_t x)
 {
     const oom_tensor *k_b = look(b, OOM_ROLE_ATTN_K_B, OOM_WEIGHT);
     uint64_t t = b->s->tokens, rank = k_b ? dim(k_b, 1) : 1, n = k_b ? dim(k_b, 2) : 1;
-    uint64_t nope = k_b ? dim(k_b, 0) : 1, width = b->cache ? b->cache->k_width : rank;
+    uint64_t nope = k_b ? dim(k_b, 0) : 1, width = b->cache->k_width;
     uint64_t rope_dim = width > rank ? width - rank : 1;
     head_shape h = { .heads = n, .kv_heads = 1, .k_dim = width, .v_dim = rank };
     lc_t q, q_nope, q_rope, kv, k_rope, latent, k, k_cache;

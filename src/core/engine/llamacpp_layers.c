@@ -277,6 +277,8 @@ static lc_t mixer(pen *b, lc_t x)
         return lc_short_conv(b, x);
     if (b->state && (has(b, OOM_ROLE_SSM_A) || look(b, OOM_ROLE_SSM_A, OOM_BARE)))
         return has(b, OOM_ROLE_ATTN_QKV) ? lc_delta_net(b, x) : lc_mamba(b, x);
+    if (!b->cache)                      /* a state, and no tensors that would work on it */
+        return x;
     return has(b, OOM_ROLE_ATTN_K_B) ? lc_latent_attention(b, x) : lc_attention(b, x);
 }
 

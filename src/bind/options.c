@@ -91,15 +91,14 @@ const bind_option *bind_option_at(size_t i) { return i < N_ROWS ? &rows[i].optio
 
 static _Noreturn int bad(lua_State *L, int index, const char *name, const char *expected)
 {
-    char shown[96];
+    char shown[96], quoted[93];
     const char *text;
 
     switch (lua_type(L, index)) {
     case LUA_TSTRING:
         text = lua_tostring(L, index);
-        shown[0] = '"';
-        oom_text_quote(text, strlen(text), shown + 1, sizeof shown - 2);
-        strcat(shown, "\"");
+        snprintf(shown, sizeof shown, "\"%s\"",
+                 oom_text_quote(text, strlen(text), quoted, sizeof quoted));
         break;
     case LUA_TNUMBER: case LUA_TBOOLEAN:
         if (lua_type(L, index) == LUA_TNUMBER && isnan(lua_tonumber(L, index))) {

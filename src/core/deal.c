@@ -2,6 +2,7 @@
  * heads. What an engine adds to a rank is the engine's. */
 #include "plan.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* ---- dealing weights to ranks --------------------------------------------------------------- */
@@ -107,6 +108,7 @@ static oom_status make_kind(const oom_plan *p, const oom_cache *c, plan_kind *k,
     uint32_t tp = p->options.tp;
     oom_status st;
 
+    assert(tp > 0);                     /* check_degrees */
     memset(k, 0, sizeof *k);
     k->kind = c->kind;
     k->window = c->window;

@@ -433,7 +433,8 @@ oom_status gguf_view(oom_model *m, const oom_model **out, oom_error *err)
         fill(&v);
     if (v.status != OOM_OK)
         return v.status;
-    qsort(v.to->tensors, v.to->n_tensors, sizeof *v.to->tensors, in_order);
+    if (v.to->n_tensors)
+        qsort(v.to->tensors, v.to->n_tensors, sizeof *v.to->tensors, in_order);
     v.to->gguf = v.to;
     m->gguf = v.to;
     *out = v.to;

@@ -480,7 +480,7 @@ oom_status oom_plan_capacity(const oom_plan *p, const oom_load *asked, oom_capac
 {
     oom_load load = clipped(asked);
     oom_load one = { .batch = 1, .seq = load.seq, .prompt = load.prompt };
-    oom_memory m, single;
+    oom_memory m = { 0 }, single = { 0 };
     oom_status st;
     uint64_t rest, per_seq;
 

@@ -134,8 +134,10 @@ oom_status oom_precision_parse(const char *name, oom_precision *p, oom_error *er
         const char *file = under + 5;
 
         /* the widths' names for the files of that width */
-        if (strcmp(file, "fp16") == 0 || strcmp(file, "fp32") == 0)
-            return oom_precision_parse(file[2] == '1' ? "f16" : "f32", p, err);
+        if (strcmp(file, "fp16") == 0)
+            return oom_precision_parse("f16", p, err);
+        if (strcmp(file, "fp32") == 0)
+            return oom_precision_parse("f32", p, err);
         return parse_file(file, p) ? OOM_OK : unknown(name, err);
     }
     if (strncmp(under, "type:", 5) == 0)
@@ -230,7 +232,7 @@ static uint64_t dtype_bytes(const oom_model *m)
 static oom_status weigh_stored(scale *s, oom_error *err)
 {
     const oom_model *m = s->inventory;
-    oom_precision p;
+    oom_precision p = { 0 };
 
     if (m->from_file) {
         for (size_t i = 0; i < m->n_tensors; i++)

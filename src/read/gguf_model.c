@@ -318,7 +318,7 @@ static oom_status read_all(oom_model *m, oom_arena *work, const read_part *parts
                            oom_error *err)
 {
     gguf_header *headers = oom_arena_get(work, n_parts * sizeof *headers, err);
-    gguf_reading r = { .m = m, .h = headers, .work = work, .err = err };
+    gguf_reading r = { .m = m, .h = headers, .work = work, .arch = "", .err = err };
 
     if (!headers)
         return OOM_NOMEM;

@@ -331,7 +331,7 @@ static int32_t starred(const char *path, char *key, size_t key_bytes)
     head = (size_t)(experts + 8 - path);
     memcpy(key, path, head);
     key[head] = '*';
-    strcpy(key + head + 1, rest);
+    memcpy(key + head + 1, rest, strlen(rest) + 1);
     return expert;
 }
 

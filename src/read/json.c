@@ -8,6 +8,7 @@
 #include "num.h"
 #include "utf8.h"
 
+#include <assert.h>
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
@@ -252,11 +253,14 @@ static oom_status tree_of(parser *p, cJSON **tree)
  * met is the n-th literal of the text. */
 static oom_value number(parser *p, const cJSON *from)
 {
-    const char *s = p->text + p->numbers[p->next++], *end = p->text + p->n;
-    bool minus = *s == '-';
+    const char *s, *end = p->text + p->n;
+    bool minus;
     oom_value v = { .kind = OOM_REAL, .u.real = from->valuedouble };
     uint64_t digits = 0;
 
+    assert(p->numbers);                 /* the survey met it, too */
+    s = p->text + p->numbers[p->next++];
+    minus = *s == '-';
     s += minus;
     if (odd_number(s, end)) {
         v.kind = *s == 'N' ? OOM_NULL : OOM_REAL;

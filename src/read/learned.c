@@ -146,6 +146,6 @@ oom_status read_learned_text(read_catalogue *c, char *text, size_t text_bytes, o
     }
     if (used + 4 >= text_bytes)
         return oom_fail(err, OOM_TOOLARGE, "learned: more than fits a file");
-    strcpy(text + used, "]}\n");
+    memcpy(text + used, "]}\n", sizeof "]}\n");
     return OOM_OK;
 }

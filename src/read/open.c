@@ -118,7 +118,7 @@ static bool folder_of(const char *path, char *folder, size_t folder_bytes)
     memcpy(folder, slash ? path : ".", n);
     folder[n] = '\0';
     if (slash == path)
-        strcpy(folder, "/");
+        memcpy(folder, "/", sizeof "/");
     return true;
 }
 

@@ -9,10 +9,10 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int failed(const char *name)
+static _Noreturn void failed(const char *name)
 {
     perror(name);
-    return EXIT_FAILURE;
+    exit(EXIT_FAILURE);
 }
 
 /* Prints one file as a literal and returns its bytes, or -1. */
@@ -40,17 +40,17 @@ int main(int argc, char **argv)
     long *bytes = calloc((size_t)argc, sizeof *bytes);
 
     if (!bytes)
-        return failed("mkembed");
+        failed("mkembed");
     qsort(argv + 1, (size_t)argc - 1, sizeof *argv, by_name);
     puts("#include \"embed.h\"\n");
     for (int i = 1; i < argc; i++) {
         FILE *in = fopen(argv[i], "rb");
 
         if (!in)
-            return failed(argv[i]);
+            failed(argv[i]);
         printf("static const char file_%d[] =\n", i);
         if ((bytes[i] = print_literal(in)) < 0)
-            return failed(argv[i]);
+            failed(argv[i]);
         puts(";\n");
         fclose(in);
     }
@@ -61,7 +61,7 @@ int main(int argc, char **argv)
         char line[4096];
 
         if (!in)
-            return failed(argv[i]);
+            failed(argv[i]);
         while (!strncmp(argv[i], "presets/", 8) && fgets(line, sizeof line, in))
             for (char *at = line; (at = strstr(at, "\"id\":")) != NULL; at++)
                 records++;
@@ -70,5 +70,7 @@ int main(int argc, char **argv)
     }
     printf("    { 0 }\n};\nconst size_t embed_count = %d;\n", argc - 1);
     free(bytes);
-    return fflush(stdout) ? failed("mkembed") : EXIT_SUCCESS;
+    if (fflush(stdout))
+        failed("mkembed");
+    return EXIT_SUCCESS;
 }

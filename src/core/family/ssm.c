@@ -129,8 +129,10 @@ static void jamba(build *b)
     moe x = { .hidden = hidden, .width = width, .kind = MLP_GATED,
               .experts = want(b, "num_experts", 16), .used = want(b, "num_experts_per_tok", 2) };
 
-    if (!attn_period || !moe_period)
+    if (!attn_period || !moe_period) {
         refuse(b, "\"attn_layer_period\" and \"expert_layer_period\" must be at least 1");
+        return;
+    }
     embed(b, need(b, "vocab_size"), hidden, ties(b, false));
     for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
         b->layer = (int32_t)i;

@@ -68,7 +68,7 @@ run: need $(BUILD)/oomph                        ## start the shell
 	@$(BUILD)/oomph
 
 test: need all $(UNIT) $(RIG) $(BUILD)/oomph.so ## run every test
-	@BUILD=$(BUILD) tests/run
+	@BUILD=$(BUILD) $(if $(SANITIZE),PATIENCE=900) tests/run
 
 readme: all                                     ## rewrite README's table and sessions (tmux)
 	@$(BUILD)/oomph --no-init scripts/readme.lua

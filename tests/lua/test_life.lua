@@ -2,10 +2,13 @@
 
 local status = io.open("/proc/self/status")
 if status then status:close() end
+local flags = io.open((os.getenv("BUILD") or "build") .. "/flags")
+local sanitized = flags and flags:read("a"):find("sanitize")    -- keeps what was freed
+if flags then flags:close() end
 
-local function resident()           -- MiB; 0 where the system does not say
+local function resident()           -- MiB; 0 where nobody says
     collectgarbage()
-    for line in status and io.lines("/proc/self/status") or function() end do
+    for line in status and not sanitized and io.lines("/proc/self/status") or function() end do
         local kib = line:match("^VmRSS:%s+(%d+)")
         if kib then return tonumber(kib) / 1024 end
     end

@@ -289,6 +289,38 @@ static void a_solution_fits_and_one_more_does_not(void **state)
     }
 }
 
+/* Devices that differ in the rows they pad, in whose turns the notes are written. */
+static void plans_that_share_notes_answer_as_those_that_do_not(void **state)
+{
+    static const char *const devices[] = { "24GiB", "m3-max-36gb", "24GiB" };
+    oom_notes *notes = calloc(1, oom_notes_bytes());
+    oom_model *m = scene_model(s, "gpt2");
+    oom_options o = { .gpu_layers = 0, .unified = OOM_YES };
+    oom_load load = { 1, 89315, 0 };
+    oom_plan *shares = malloc(oom_plan_bytes());
+    oom_precision format;
+
+    (void)state;
+    o.kv_k = o.kv_v = oom_format_find("q8_0");
+    assert_int_equal(oom_precision_parse("fp16", &format, NULL), OOM_OK);
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        oom_plan *alone = scene_plan(s, m, "fp16", devices[i], "llama.cpp", &o);
+        oom_deployment where;
+        oom_memory a, b;
+
+        assert_int_equal(read_deployment(s->catalogue, devices[i], &where, NULL), OOM_OK);
+        assert_int_equal(oom_plan_make_noting(shares, notes, m, &format, &where,
+                                              oom_engine_find("llama.cpp"), &o, NULL), OOM_OK);
+        assert_int_equal(oom_plan_memory(alone, &load, &a, NULL, NULL), OOM_OK);
+        assert_int_equal(oom_plan_memory(shares, &load, &b, NULL, NULL), OOM_OK);
+        assert_int_equal(b.device.total, a.device.total);
+        free(alone);
+    }
+    free(shares);
+    free(notes);
+    oom_model_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +335,7 @@ int main(void)
         cmocka_unit_test(what_is_too_large_says_so),
         cmocka_unit_test(the_terms_add_up),
         cmocka_unit_test(a_solution_fits_and_one_more_does_not),
+        cmocka_unit_test(plans_that_share_notes_answer_as_those_that_do_not),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -181,8 +181,9 @@ static uint64_t graph_hash(const oom_plan *p, const uint64_t *bytes)
     const lc_own *o = lc_of(p);
     const oom_model *m = o->view;
     const uint64_t single[] = {
-        o->n_devices, o->n_blocks, o->flash, o->unified, o->swa_full, o->kv_on_host, o->op_offload,
-        o->pipeline, o->all_outputs, o->step, o->batch, o->window, o->copies, o->offloads,
+        o->n_devices, o->n_blocks, o->pads, o->flash, o->unified, o->swa_full, o->kv_on_host,
+        o->op_offload, o->pipeline, o->all_outputs, o->step, o->batch, o->window, o->copies,
+        o->offloads,
         p->options.kv_k->block, p->options.kv_k->block_bytes, (uint64_t)p->options.kv_k->ggml_id,
         p->options.kv_v->block, p->options.kv_v->block_bytes, (uint64_t)p->options.kv_v->ggml_id,
         m->shape.experts, m->shape.experts_used, m->shape.vocab_size, m->shape.tied,

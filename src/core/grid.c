@@ -212,7 +212,7 @@ static bool merge_ranked(worker *w, unsigned n, oom_rows *out)
 {
     size_t each = w[0].n_best, kept = 0, all = 0;
     ranked *list = get(out->alloc, each * n, sizeof *list);
-    bool top = w[0].q->top > 0;
+    bool top = w[0].q->top > 0, fine;
 
     if (!list)
         return false;
@@ -233,14 +233,11 @@ static bool merge_ranked(worker *w, unsigned n, oom_rows *out)
     if (top)
         qsort(list, all, sizeof *list, by_rank);
     kept = top ? (size_t)min_u64(all, w[0].q->top) : all;
-    if (!grid_make_room(out, kept + 1)) {
-        put(out->alloc, list, each * n, sizeof *list);
-        return false;
-    }
-    for (size_t i = 0; i < kept; i++)
-        grid_fill_row(w, out, list[i].index);
+    fine = grid_make_room(out, kept + 1);
+    for (size_t i = 0; i < kept && fine; i++)
+        fine = grid_fill_row(w, out, list[i].index);
     put(out->alloc, list, each * n, sizeof *list);
-    return true;
+    return fine;
 }
 
 /* Everything lazily built in a model is built now: threads only read. What failed half way would be
@@ -410,8 +407,8 @@ oom_status oom_grid_pick(const oom_grid *g, const oom_query *q, const uint64_t *
         st = no_memory(err);
     for (size_t i = 0; i < n && st == OOM_OK && !out->stopped; i++) {
         out->stopped = i % 64 == 0 && q->go_on && !q->go_on(q->ctx, i, n);
-        if (!out->stopped)
-            grid_fill_row(&r.w[0], out, index[i]);
+        if (!out->stopped && !grid_fill_row(&r.w[0], out, index[i]))
+            st = no_memory(err);
     }
     out->points = out->matched = out->n;
     end(&r);

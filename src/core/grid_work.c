@@ -154,12 +154,14 @@ static void full_values(worker *w, const oom_load *load, int64_t *v)
     oom_memory m;
     uint64_t n;
     bool solves = w->plan->has_device;
+    oom_status st;
 
     for (int c = OOM_COLUMN_WEIGHTS; c < OOM_COLUMNS; c++)
         v[c] = OOM_MISSING;
     for (int c = OOM_COLUMN_TOTAL; c <= OOM_COLUMN_FITS; c++)
         v[c] = OOM_MISSING;
-    if (oom_plan_memory(w->plan, load, &m, NULL, NULL) == OOM_OK) {
+    st = oom_plan_memory(w->plan, load, &m, NULL, NULL);
+    if (st == OOM_OK) {
         v[OOM_COLUMN_TOTAL] = signed_bytes(m.device.total);
         if (solves) {
             v[OOM_COLUMN_AVAILABLE] = signed_bytes(m.available);
@@ -172,14 +174,19 @@ static void full_values(worker *w, const oom_load *load, int64_t *v)
         v[OOM_COLUMN_ACTIVATIONS] = signed_bytes(m.device.activations);
         v[OOM_COLUMN_OVERHEAD] = signed_bytes(m.device.overhead);
     }
-    for (size_t c = 0; c < w->q->n_columns && solves; c++) {
-        if (w->q->columns[c] == OOM_COLUMN_MAXBATCH
-            && oom_solve_batch(w->plan, load->seq, load->prompt, &n, NULL) == OOM_OK)
-            v[OOM_COLUMN_MAXBATCH] = (int64_t)n;
-        if (w->q->columns[c] == OOM_COLUMN_MAXSEQ
-            && oom_solve_seq(w->plan, load->batch, load->prompt, &n, NULL) == OOM_OK)
-            v[OOM_COLUMN_MAXSEQ] = (int64_t)n;
+    for (size_t c = 0; c < w->q->n_columns && solves && st != OOM_NOMEM; c++) {
+        oom_column column = w->q->columns[c];
+
+        if (column == OOM_COLUMN_MAXBATCH)
+            st = oom_solve_batch(w->plan, load->seq, load->prompt, &n, NULL);
+        else if (column == OOM_COLUMN_MAXSEQ)
+            st = oom_solve_seq(w->plan, load->batch, load->prompt, &n, NULL);
+        else
+            continue;
+        v[column] = st == OOM_OK ? (int64_t)n : OOM_MISSING;
     }
+    if (st == OOM_NOMEM)
+        w->status = st;
 }
 
 typedef struct { size_t model, precision, variant, first_seq, n_seqs; uint64_t base; } tile;
@@ -198,13 +205,18 @@ static tile tile_of(const worker *w, uint64_t job)
     return t;
 }
 
-static bool make_plan(worker *w, const tile *t, size_t device)
+/* Whether rows of a device can be; false: there was no memory to find out. */
+static bool make_plan(worker *w, const tile *t, size_t device, bool *possible)
 {
     const oom_variant *v = &w->g->variants[t->variant];
+    oom_status st = oom_plan_make_noting(w->plan, w->notes, w->g->models[t->model],
+                                         &w->g->precisions[t->precision], w->g->devices[device],
+                                         v->engine, &v->options, NULL);
 
-    return oom_plan_make_noting(w->plan, w->notes, w->g->models[t->model],
-                                &w->g->precisions[t->precision], w->g->devices[device], v->engine,
-                                &v->options, NULL) == OOM_OK;
+    *possible = st == OOM_OK;
+    if (st == OOM_NOMEM)
+        w->status = st;
+    return st != OOM_NOMEM;
 }
 
 static void fixed_values(const worker *w, const tile *t, int64_t *v)
@@ -237,6 +249,8 @@ static bool job_in_full(worker *w, const tile *t, size_t device, bool possible)
             at[OOM_AXIS_BATCH] = b;
             if (possible)
                 full_values(w, &load, v);
+            if (w->status != OOM_OK)
+                return false;
             if ((possible || w->q->keep_reasons) && passes(w, v) && !keep(w, index, at, v))
                 return false;
         }
@@ -312,6 +326,10 @@ static bool job_of_alike(worker *w, const tile *t, size_t first)
             for (size_t r = s; r < last; r++)
                 plan_totals(w->plan, g->seqs[r], prompt, g->batches + b, n,
                             w->totals + (r - s) * n);
+            if (plan_ran_out(w->plan)) {
+                w->status = OOM_NOMEM;
+                return false;
+            }
             for (size_t d = first; d != NONE; d = w->next_alike[d])
                 for (size_t r = s; r < last; r++) {
                     strip p = { r, b, n };
@@ -335,14 +353,15 @@ static bool run_job(worker *w, uint64_t job)
 
         if (w->alike[d] != d)
             continue;
-        possible = make_plan(w, &t, d);
+        if (!make_plan(w, &t, d, &possible))
+            return false;
         if (!w->full && possible && w->plan->n_classes == 1) {
             if (!job_of_alike(w, &t, d))
                 return false;
             continue;
         }
         for (size_t e = d; e != NONE; e = w->next_alike[e])
-            if (!job_in_full(w, &t, e, e == d ? possible : make_plan(w, &t, e)))
+            if ((e != d && !make_plan(w, &t, e, &possible)) || !job_in_full(w, &t, e, possible))
                 return false;
     }
     return true;
@@ -365,7 +384,7 @@ void *grid_work(void *ctx)
 }
 
 /* Values of chosen rows: each evaluated in full. Neighbours share their plan. */
-void grid_fill_row(worker *w, oom_rows *out, uint64_t index)
+bool grid_fill_row(worker *w, oom_rows *out, uint64_t index)
 {
     const oom_grid *g = w->g;
     uint64_t plan = index / (g->n_seqs * g->n_batches) + 1;
@@ -379,8 +398,10 @@ void grid_fill_row(worker *w, oom_rows *out, uint64_t index)
     v[OOM_COLUMN_SEQ] = (int64_t)g->seqs[at[OOM_AXIS_SEQ]];
     v[OOM_COLUMN_BATCH] = (int64_t)g->batches[at[OOM_AXIS_BATCH]];
     if (w->chosen != plan) {
+        w->chosen = 0;
+        if (!make_plan(w, &t, at[OOM_AXIS_DEVICE], &w->possible))
+            return false;
         w->chosen = plan;
-        w->possible = make_plan(w, &t, at[OOM_AXIS_DEVICE]);
     }
     if (w->possible)
         full_values(w, &(oom_load){ g->batches[at[OOM_AXIS_BATCH]], g->seqs[at[OOM_AXIS_SEQ]],
@@ -389,4 +410,5 @@ void grid_fill_row(worker *w, oom_rows *out, uint64_t index)
     for (size_t c = 0; c < out->n_columns; c++)
         out->values[out->n * out->n_columns + c] = v[w->q->columns[c]];
     out->n++;
+    return w->status == OOM_OK;
 }

@@ -45,7 +45,7 @@ void *grid_work(void *ctx);
 bool grid_beats(const worker *w, int64_t key, uint64_t index, const ranked *r);
 /* Room for more rows; false when memory runs out, the list as it was. */
 bool grid_make_room(oom_rows *r, size_t more);
-/* Appends the row at `index`, evaluated again in full. There must be room. */
-void grid_fill_row(worker *w, oom_rows *out, uint64_t index);
+/* Appends the row at `index`, evaluated again in full. There must be room; false: no memory. */
+bool grid_fill_row(worker *w, oom_rows *out, uint64_t index);
 
 #endif

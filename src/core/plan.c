@@ -313,8 +313,19 @@ static bool too_many(const oom_plan *p, const oom_load *load)
     return p->engine->max_sequences && plan_batch(p, load) > p->engine->max_sequences;
 }
 
+bool plan_ran_out(const oom_plan *p)
+{
+    bool ran_out = p->ran_out;
+
+    if (ran_out)                        /* beside what it remembers all that changes in a plan */
+        ((oom_plan *)(uintptr_t)p)->ran_out = false;
+    return ran_out;
+}
+
 static oom_status too_large(const oom_plan *p, const oom_load *load, oom_error *err)
 {
+    if (plan_ran_out(p))
+        return oom_fail(err, OOM_NOMEM, "out of memory");
     if (too_many(p, load))
         return oom_fail(err, OOM_TOOLARGE, "batch %llu: %s serves at most %llu sequences at once",
                         (ull)load->batch, p->engine->name, (ull)p->engine->max_sequences);

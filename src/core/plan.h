@@ -48,6 +48,7 @@ struct oom_plan {
     plan_kind kinds[PLAN_KINDS];
     plan_stage stages[PLAN_STAGES];
     plan_class classes[OOM_MAX_DEVICES];
+    bool ran_out;                       /* of memory, at a point: what it gave is no answer */
     union { max_align_t align; unsigned char bytes[49152]; } own;    /* the engine's numbers */
 };
 
@@ -115,6 +116,9 @@ static inline uint64_t plan_step_tokens(const oom_plan *p, const oom_load *load)
 
     return p->options.chunk ? min_u64(all, p->options.chunk) : all;
 }
+
+/* Whether an engine had no memory to work a point out since this was last asked. */
+bool plan_ran_out(const oom_plan *p);
 
 /* Totals of a single-class plan at one seq, for many batches. */
 void plan_totals(const oom_plan *p, uint64_t seq, uint64_t prompt, const uint64_t *batches,

@@ -6,19 +6,22 @@
 typedef struct {
     const oom_plan *plan;
     oom_load load;
-    bool by_seq;
+    bool by_seq, ran_out;       /* of memory: then there is no answer */
 } question;
 
 /* Free space at n: available - total of the fullest device; INT64_MIN past 2^63. */
 static bool fits_at(question *q, uint64_t n, int64_t *left)
 {
     oom_memory m;
+    oom_status st;
 
     if (q->by_seq)
         q->load.seq = n;
     else
         q->load.batch = n;
-    if (oom_plan_memory(q->plan, &q->load, &m, NULL, NULL) != OOM_OK) {
+    st = oom_plan_memory(q->plan, &q->load, &m, NULL, NULL);
+    q->ran_out = q->ran_out || st == OOM_NOMEM;
+    if (st != OOM_OK) {
         *left = INT64_MIN;
         return false;
     }
@@ -82,7 +85,7 @@ static oom_status answer(question *q, uint64_t *n, oom_error *err)
         return oom_fail(err, OOM_BADVALUE, "the largest %s needs a device",
                         q->by_seq ? "seq" : "batch");
     *n = largest(q);
-    return OOM_OK;
+    return q->ran_out ? oom_fail(err, OOM_NOMEM, "out of memory") : OOM_OK;
 }
 
 oom_status oom_solve_batch(const oom_plan *plan, uint64_t seq, uint64_t prompt, uint64_t *batch,

@@ -261,6 +261,22 @@ static lc_step step_of(const oom_plan *p, const lc_context *c)
                       .pads = o->pads, .kv_k = p->options.kv_k, .kv_v = p->options.kv_v };
 }
 
+/* An arena whose plan is told where there is no memory: points have no other way to say so. */
+static void *noting_resize(void *ctx, void *q, size_t old_bytes, size_t new_bytes)
+{
+    oom_plan *p = ctx;
+    const oom_alloc *a = oom_arena_alloc(p->model->arena);
+    void *got = a->resize(a->ctx, q, old_bytes, new_bytes);
+
+    p->ran_out = p->ran_out || (new_bytes > 0 && !got);
+    return got;
+}
+
+static oom_arena *room_for_work(const oom_plan *p)
+{
+    return oom_arena_new(&(oom_alloc){ noting_resize, (oom_plan *)(uintptr_t)p }, NULL);
+}
+
 /* A graph to write into, and what is written from. */
 typedef struct {
     oom_arena *arena;
@@ -277,7 +293,7 @@ static bool open_sheet(sheet *x, const oom_plan *p, uint32_t margin)
                            .pipeline = o->pipeline };
     uint64_t *bytes = NULL;
 
-    *x = (sheet){ .arena = oom_arena_new(oom_arena_alloc(p->model->arena), NULL),
+    *x = (sheet){ .arena = room_for_work(p),
                   .model = { .inventory = o->view, .home = tensor_home, .cache_home = cache_home,
                              .ctx = p, .head_home = lc_home_of_layer(o, (int32_t)o->n_blocks) } };
     if (!x->arena || (o->copies && weigh(p, x->arena, &bytes, NULL) != OOM_OK)
@@ -441,7 +457,7 @@ static bool run_lines(const oom_plan *p, const lc_context *c, const lc_script *s
     lc_step step = step_of(p, c), next;
     lc_line bounds;
     lc_sum now, then;
-    oom_arena *arena = oom_arena_new(oom_arena_alloc(p->model->arena), NULL);
+    oom_arena *arena = room_for_work(p);
     lc_buffer *buffers = arena ? oom_arena_raw(arena, script->n_buffers * sizeof *buffers, NULL)
                                : NULL;
     bool done;
@@ -543,9 +559,11 @@ oom_status lc_prepare_compute(oom_plan *p, const oom_model *view, oom_error *err
     for (uint32_t i = 0; i < o->n_kinds; i++)
         o->window = max_u64(o->window, o->kinds[i].window);
     st = know_graph(p, err);
-    if (st == OOM_OK && !uses_of(p, &c))
-        st = oom_fail(err, OOM_NOTFOUND,
-                      "%s: what llama.cpp computes for %s models is not known here", p->model->id,
-                      p->model->family);
-    return st;
+    if (st != OOM_OK || uses_of(p, &c))
+        return st;
+    if (plan_ran_out(p))
+        return oom_fail(err, OOM_NOMEM, "out of memory");
+    return oom_fail(err, OOM_NOTFOUND,
+                    "%s: what llama.cpp computes for %s models is not known here", p->model->id,
+                    p->model->family);
 }

@@ -109,9 +109,14 @@ $(BUILD)/fake_nvml.so: tests/unit/fake_nvml.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -o $@ $<
 
+# Calls that tests refuse one by one (tests/unit/refuse.h).
+REFUSED  = malloc calloc realloc oom_arena_raw oom_arena_get oom_arena_text \
+           open read fstat mmap opendir popen fopen fwrite fflush fsync fclose rename
+$(BUILD)/unit/test_refused $(BUILD)/unit/test_module: WRAP = $(if $(DARWIN),,$(REFUSED:%=-Wl,--wrap=%))
+
 $(BUILD)/unit/%: tests/unit/%.c $(LIBS) $(BUILD)/flags | $(NEEDS)
 	@mkdir -p $(@D)
-	$(COMPILE) -Itests/unit -MF $@.d -MT $@ $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(TEST_LIBS) -lm
+	$(COMPILE) -Itests/unit -MF $@.d -MT $@ $(LDFLAGS) $(WRAP) -o $@ $(filter %.c %.a,$^) $(TEST_LIBS) -lm
 
 $(BUILD)/accuracy: tests/accuracy/main.c $(BUILD)/libread.a $(BUILD)/liboom.a $(BUILD)/flags | $(NEEDS)
 	$(COMPILE) -Itests/unit -MF $@.d -MT $@ $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(TEST_LIBS) -lm

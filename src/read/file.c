@@ -17,7 +17,7 @@ const char *read_quote_path(const char *path, char *buf, size_t buf_bytes)
     const char *cut = "\xe2\x80\xa6";       /* … */
     size_t len = strlen(path), start = len > 40 ? len - 39 : 0;
 
-    if (start == 0 || buf_bytes < 8)
+    if (start == 0)
         return oom_text_quote(path, len, buf, buf_bytes);
     while (start < len && ((unsigned char)path[start] & 0xc0) == 0x80)
         start++;
@@ -28,8 +28,7 @@ const char *read_quote_path(const char *path, char *buf, size_t buf_bytes)
 
 static const char *kind_of(mode_t mode)
 {
-    return S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket"
-         : S_ISCHR(mode) || S_ISBLK(mode) ? "a device" : "no regular file";
+    return S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a pipe" : "a device";
 }
 
 static oom_status failed(oom_error *err, const char *path, const char *why)
@@ -40,7 +39,7 @@ static oom_status failed(oom_error *err, const char *path, const char *why)
                     read_quote_path(path, quoted, sizeof quoted), why);
 }
 
-oom_status read_file(const char *path, uint64_t limit_bytes, read_bytes *out, oom_error *err)
+oom_status read_file(const char *path, read_bytes *out, oom_error *err)
 {
     char quoted[128];
     oom_status status = OOM_OK;
@@ -57,11 +56,6 @@ oom_status read_file(const char *path, uint64_t limit_bytes, read_bytes *out, oo
     }
     if (!S_ISREG(st.st_mode)) {
         status = oom_fail(err, OOM_IO, "%s: is %s, expected a file", quoted, kind_of(st.st_mode));
-        goto out;
-    }
-    if ((uint64_t)st.st_size > limit_bytes || (uint64_t)st.st_size > SIZE_MAX) {
-        status = oom_fail(err, OOM_TOOLARGE, "%s: %llu bytes, expected at most %llu", quoted,
-                          (unsigned long long)st.st_size, (unsigned long long)limit_bytes);
         goto out;
     }
     *out = (read_bytes){ .bytes = (const unsigned char *)"", .n = (size_t)st.st_size };
@@ -103,23 +97,24 @@ bool read_is_plain(const char *path)
     return lstat(path, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
 }
 
-size_t read_folder_find(const char *folder, const char *ending, char *name, size_t name_bytes)
+oom_status read_folder_find(const char *folder, const char *ending, char name[READ_NAME_BYTES],
+                            size_t *found, oom_error *err)
 {
     DIR *dir = opendir(folder);
-    struct dirent *d;
-    size_t found = 0;
+    size_t len = strlen(ending);
 
-    while (dir && (d = readdir(dir)) != NULL) {
-        size_t n = strlen(d->d_name), len = strlen(ending);
+    *found = 0;
+    if (!dir)
+        return failed(err, folder, strerror(errno));
+    for (struct dirent *d; (d = readdir(dir)) != NULL;) {
+        size_t n = strlen(d->d_name);
 
-        if (n <= len || n >= name_bytes || strcmp(d->d_name + n - len, ending) != 0)
-            continue;
-        if (found++ == 0 || strcmp(d->d_name, name) < 0)
+        if (n > len && strcmp(d->d_name + n - len, ending) == 0
+            && ((*found)++ == 0 || strcmp(d->d_name, name) < 0))
             memcpy(name, d->d_name, n + 1);
     }
-    if (dir)
-        closedir(dir);
-    return found;
+    closedir(dir);
+    return OOM_OK;
 }
 
 bool read_small(const char *path, char *text, size_t text_bytes)
@@ -143,16 +138,12 @@ bool read_small(const char *path, char *text, size_t text_bytes)
     return used > 0;
 }
 
-static void make_folders(const char *path)
+/* The folders above a path, which is written in and left as it was. */
+static void make_folders(char *path)
 {
-    char folder[4096];
-    int n = snprintf(folder, sizeof folder, "%s", path);
-
-    if (n < 0 || (size_t)n >= sizeof folder)
-        return;
-    for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        mkdir(folder, 0777);
+        mkdir(path, 0777);
         *slash = '/';
     }
 }
@@ -160,13 +151,14 @@ static void make_folders(const char *path)
 oom_status read_replace(const char *path, const char *text, size_t n, oom_error *err)
 {
     char partial[4096];
-    int len = snprintf(partial, sizeof partial, "%s.%ld.partial", path, (long)getpid());
+    size_t len = (size_t)snprintf(partial, sizeof partial, "%s.%ld.partial", path, (long)getpid());
+    oom_status status;
     FILE *file;
     bool fine;
 
-    if (len < 0 || (size_t)len >= sizeof partial)
+    if (len >= sizeof partial)
         return oom_fail(err, OOM_BADVALUE, "path too long");
-    make_folders(path);
+    make_folders(partial);
     file = fopen(partial, "wb");
     if (!file)
         return failed(err, path, strerror(errno));
@@ -174,7 +166,7 @@ oom_status read_replace(const char *path, const char *text, size_t n, oom_error 
     fine = fclose(file) == 0 && fine;
     if (fine && rename(partial, path) == 0)
         return OOM_OK;
-    failed(err, path, strerror(errno));
+    status = failed(err, path, strerror(errno));
     unlink(partial);
-    return OOM_IO;
+    return status;
 }

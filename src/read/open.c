@@ -8,15 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PARTS = 4096, QUOTED = 128, PATH_BYTES = 4096 };
+/* To the longest path that is taken a name in that folder can be added. */
+enum { MOST_PARTS = 4096, QUOTED = 128, PATH_BYTES = 4096,
+       LONGEST_PATH = PATH_BYTES - READ_NAME_BYTES - 1 };
 
-static bool join(char *path, size_t path_bytes, const char *folder, const char *file)
+static void join(char path[PATH_BYTES], const char *folder, const char *name)
 {
-    size_t len = strlen(folder);
-    int n = snprintf(path, path_bytes, "%s%s%s", folder, len && folder[len - 1] == '/' ? "" : "/",
-                     file);
+    char *end = stpcpy(path, folder);
 
-    return n > 0 && (size_t)n < path_bytes;
+    if (end[-1] != '/')
+        *end++ = '/';
+    memcpy(end, name, strlen(name) + 1);
 }
 
 /* "model-00002-of-00005.gguf": how many parts, 1 when it is no such name. *at: where the number
@@ -70,7 +72,7 @@ static oom_status bundle_add(bundle *b, const char *path, oom_error *err)
     name = oom_arena_text(b->work, quoted, strlen(quoted), err);
     if (!name)
         return OOM_NOMEM;
-    if ((status = read_file(path, UINT64_MAX, &b->file[b->n], err)) != OOM_OK)
+    if ((status = read_file(path, &b->file[b->n], err)) != OOM_OK)
         return status;
     b->part[b->n] = (read_part){ name, b->file[b->n].bytes, b->file[b->n].n };
     b->n++;
@@ -82,15 +84,15 @@ static oom_status bundle_add(bundle *b, const char *path, oom_error *err)
 static oom_status read_gguf_path(oom_model *m, const char *path, oom_error *err)
 {
     char sibling[PATH_BYTES], number[16];
-    size_t at = 0, len = strlen(path);
+    size_t at = 0;
     unsigned n_parts = parts_of(path, &at);
     oom_status status;
     bundle b;
 
-    if (n_parts < 1 || n_parts > MOST_PARTS || len >= sizeof sibling)
+    if (n_parts < 1 || n_parts > MOST_PARTS)
         return oom_fail(err, OOM_BADFILE, "a model in %u files, expected 1 to %d", n_parts,
                         MOST_PARTS);
-    memcpy(sibling, path, len + 1);
+    snprintf(sibling, sizeof sibling, "%s", path);
     status = bundle_new(&b, m, n_parts, err);
     for (unsigned i = 0; i < n_parts && status == OOM_OK; i++) {
         if (n_parts > 1) {
@@ -107,36 +109,29 @@ static oom_status read_gguf_path(oom_model *m, const char *path, oom_error *err)
 
 /* ---- safetensors ---- */
 
-/* The folder that a file is in: "a/b.json" -> "a", "b.json" -> ".". */
-static bool folder_of(const char *path, char *folder, size_t folder_bytes)
+/* A name in the folder that a file is in: "a/b.json" -> "a/name", "b.json" -> "name". */
+static void beside(char path[PATH_BYTES], const char *file, const char *name)
 {
-    const char *slash = strrchr(path, '/');
-    size_t n = slash ? (size_t)(slash - path) : 1;
+    const char *slash = strrchr(file, '/');
 
-    if (n + 1 > folder_bytes)
-        return false;
-    memcpy(folder, slash ? path : ".", n);
-    folder[n] = '\0';
-    if (slash == path)
-        memcpy(folder, "/", sizeof "/");
-    return true;
+    snprintf(path, PATH_BYTES, "%.*s%s", slash ? (int)(slash + 1 - file) : 0, file, name);
 }
 
 /* The config.json beside a checkpoint, into the model's arena; *config NULL: there is none. */
 static oom_status config_beside(oom_model *m, const char *path, const oom_value **config,
                                 oom_error *err)
 {
-    char folder[PATH_BYTES], beside[PATH_BYTES];
+    char name[PATH_BYTES];
     read_bytes file;
     oom_status status;
 
     *config = NULL;
-    if (!folder_of(path, folder, sizeof folder) ||
-        !join(beside, sizeof beside, folder, "config.json") || read_path_kind(beside) != READ_FILE)
+    beside(name, path, "config.json");
+    if (read_path_kind(name) != READ_FILE)
         return OOM_OK;
-    if ((status = read_file(beside, UINT64_MAX, &file, err)) != OOM_OK)
+    if ((status = read_file(name, &file, err)) != OOM_OK)
         return status;
-    status = read_json(m->arena, beside, (const char *)file.bytes, file.n, config, err);
+    status = read_json(m->arena, name, (const char *)file.bytes, file.n, config, err);
     read_release(&file);
     return status;
 }
@@ -175,7 +170,7 @@ static oom_status add_shards(bundle *b, const char *path, const char *quoted, co
 {
     size_t n = map->u.map.n;
     const char **names = oom_arena_get(b->work, n * sizeof *names, err);
-    char folder[PATH_BYTES], shard[PATH_BYTES], text[QUOTED];
+    char shard[PATH_BYTES], text[QUOTED];
 
     if (!names)
         return OOM_NOMEM;
@@ -183,21 +178,20 @@ static oom_status add_shards(bundle *b, const char *path, const char *quoted, co
         const oom_value *v = map->u.map.members[i].value;
 
         names[i] = v->kind == OOM_STRING ? v->u.text : "";
-        if (!*names[i] || strchr(names[i], '/') || names[i][0] == '.')
+        if (!*names[i] || strchr(names[i], '/') || names[i][0] == '.'
+            || strlen(names[i]) >= READ_NAME_BYTES)
             return oom_fail(err, OOM_BADFILE, "%s: weight_map: \"%s\" is no file beside it", quoted,
                             oom_text_quote(names[i], strlen(names[i]), text, sizeof text));
     }
-    if (n)
-        qsort(names, n, sizeof *names, by_text);
-    if (!folder_of(path, folder, sizeof folder))
-        return oom_fail(err, OOM_BADVALUE, "%s: path too long", quoted);
+    qsort(names, n, sizeof *names, by_text);
     for (size_t i = 0; i < n; i++) {
         oom_status status;
 
         if (i > 0 && strcmp(names[i - 1], names[i]) == 0)
             continue;
-        if (b->n == MOST_PARTS || !join(shard, sizeof shard, folder, names[i]))
+        if (b->n == MOST_PARTS)
             return oom_fail(err, OOM_BADFILE, "%s: more than %d files", quoted, MOST_PARTS);
+        beside(shard, path, names[i]);
         if ((status = bundle_add(b, shard, err)) != OOM_OK)
             return status;
     }
@@ -230,29 +224,40 @@ static oom_status read_index(oom_model *m, const char *path, const read_bytes *f
 
 /* ---- one path ---- */
 
+/* Eight bytes of length, of which the last is 0, and an object: no text has a byte of 0. */
+static bool is_safetensors(const read_bytes *file)
+{
+    return file->n >= 10 && file->bytes[7] == '\0' && file->bytes[8] == '{';
+}
+
+static bool is_json(const read_bytes *file)
+{
+    size_t i = 0;
+
+    while (i < file->n && i < 16 && memchr(" \t\r\n\xef\xbb\xbf", file->bytes[i], 7))
+        i++;
+    return i < file->n && (file->bytes[i] == '{' || file->bytes[i] == '[');
+}
 
 static oom_status read_one_file(oom_model *m, const char *path, oom_error *err)
 {
     char quoted[QUOTED];
     read_bytes file;
-    oom_status status = read_file(path, UINT64_MAX, &file, err);
-    size_t blank = 0;
+    oom_status status = read_file(path, &file, err);
 
     if (status != OOM_OK)
         return status;
-    while (blank < file.n && blank < 16 && memchr(" \t\r\n\xef\xbb\xbf", file.bytes[blank], 7))
-        blank++;
     if (file.n >= 4 && memcmp(file.bytes, "GGUF", 4) == 0)
         status = read_gguf_path(m, path, err);
-    else if (file.n >= 10 && file.bytes[8] == '{' && file.bytes[blank] != '{')
+    else if (is_safetensors(&file))
         status = read_safetensors_path(m, path, err);
-    else if (file.n > blank && (file.bytes[blank] == '{' || file.bytes[blank] == '['))
-        status = file.n <= (64u << 20) && memmem(file.bytes, file.n, "\"weight_map\"", 12)
-                     ? read_index(m, path, &file, err)
-                     : read_config(m, path, file.bytes, file.n, err);
-    else
+    else if (!is_json(&file))
         status = oom_fail(err, OOM_BADFILE, "%s: neither GGUF nor safetensors nor JSON",
                           read_quote_path(path, quoted, sizeof quoted));
+    else if (file.n <= (64u << 20) && memmem(file.bytes, file.n, "\"weight_map\"", 12))
+        status = read_index(m, path, &file, err);
+    else
+        status = read_config(m, path, file.bytes, file.n, err);
     read_release(&file);
     return status;
 }
@@ -262,28 +267,33 @@ static oom_status read_folder(oom_model *m, const char *folder, oom_error *err)
 {
     static const char *const first[] = { "model.safetensors.index.json", "model.safetensors" };
     static const char *const endings[] = { ".safetensors", ".gguf" };
-    char inner[PATH_BYTES], quoted[QUOTED], name[256];
+    char inner[PATH_BYTES], quoted[QUOTED], name[READ_NAME_BYTES];
 
     read_quote_path(folder, quoted, sizeof quoted);
-    if (strlen(folder) > PATH_BYTES - 300)
-        return oom_fail(err, OOM_BADVALUE, "%s: path too long", quoted);
-    for (size_t i = 0; i < 2; i++)
-        if (join(inner, sizeof inner, folder, first[i]) && read_path_kind(inner) == READ_FILE)
+    for (size_t i = 0; i < 2; i++) {
+        join(inner, folder, first[i]);
+        if (read_path_kind(inner) == READ_FILE)
             return read_one_file(m, inner, err);
-    if (join(inner, sizeof inner, folder, "adapter_config.json") &&
-        read_path_kind(inner) == READ_FILE)
+    }
+    join(inner, folder, "adapter_config.json");
+    if (read_path_kind(inner) == READ_FILE)
         return oom_fail(err, OOM_BADFILE, "%s: an adapter (LoRA), expected a model", quoted);
     for (size_t i = 0; i < 2; i++) {
-        size_t at = 0, n = read_folder_find(folder, endings[i], name, sizeof name);
+        size_t at = 0, n;
+        oom_status status = read_folder_find(folder, endings[i], name, &n, err);
 
-        if (n == 0 || !join(inner, sizeof inner, folder, name))
+        if (status != OOM_OK)
+            return status;
+        if (n == 0)
             continue;
+        join(inner, folder, name);
         if (n == 1 || parts_of(inner, &at) == n)
             return read_one_file(m, inner, err);
         return oom_fail(err, OOM_BADVALUE, "%s: %zu files end in %s, name one of them", quoted, n,
                         endings[i]);
     }
-    if (join(inner, sizeof inner, folder, "config.json") && read_path_kind(inner) == READ_FILE)
+    join(inner, folder, "config.json");
+    if (read_path_kind(inner) == READ_FILE)
         return read_one_file(m, inner, err);
     return oom_fail(err, OOM_NOTFOUND,
                     "%s: a folder without config.json, safetensors or GGUF files", quoted);
@@ -331,29 +341,27 @@ static const char *id_of(oom_model *m, const char *path, oom_error *err)
 
 oom_status read_paths(oom_model *m, const char *spec, oom_error *err)
 {
-    char path[PATH_BYTES], expanded[PATH_BYTES];
+    char path[PATH_BYTES];
     const char *home = getenv("HOME");
     oom_status status = OOM_OK;
-    bool first = true;
 
-    for (const char *s = spec, *plus; s && status == OOM_OK;
-         s = plus ? plus + 3 : NULL, first = false) {
+    for (const char *s = spec, *plus; s && status == OOM_OK; s = plus ? plus + 3 : NULL) {
+        bool under_home = home && strncmp(s, "~/", 2) == 0;
         size_t len;
 
         plus = strstr(s, " + ");
         len = plus ? (size_t)(plus - s) : strlen(s);
-        if (len == 0 || len >= sizeof path)
-            return oom_fail(err, OOM_BADVALUE,
-                            len ? "path too long" : "expected a path on both sides of +");
-        memcpy(path, s, len);
-        path[len] = '\0';
-        if (strncmp(path, "~/", 2) == 0 && home && join(expanded, sizeof expanded, home, path + 2))
-            memcpy(path, expanded, sizeof path);
-        if (!first && !m->is_gguf)
+        if (len == 0)
+            return oom_fail(err, OOM_BADVALUE, "expected a path on both sides of +");
+        if (len + (under_home ? strlen(home) : 0) > LONGEST_PATH)
+            return oom_fail(err, OOM_BADVALUE, "path too long");
+        snprintf(path, sizeof path, "%s%.*s", under_home ? home : "", (int)len - under_home,
+                 s + under_home);
+        if (s != spec && !m->is_gguf)
             return oom_fail(err, OOM_BADVALUE,
                             "only a projector (mmproj) joins a model, and only a GGUF one");
         status = read_path(m, path, err);
-        if (status == OOM_OK && first && !(m->id = id_of(m, path, err)))
+        if (status == OOM_OK && s == spec && !(m->id = id_of(m, path, err)))
             status = OOM_NOMEM;
     }
     return status;

@@ -8,10 +8,10 @@
 
 /* ---- files (file.c) ---- */
 
-/* A file's bytes, mapped: nothing is read before it is looked at. Refuses what is no regular file
- * and what holds more than limit_bytes. The caller owns *out: read_release. */
+/* A file's bytes, mapped: nothing is read before it is looked at. Refuses what is no regular file.
+ * The caller owns *out: read_release. */
 typedef struct { const unsigned char *bytes; size_t n; void *map; size_t map_bytes; } read_bytes;
-oom_status read_file(const char *path, uint64_t limit_bytes, read_bytes *out, oom_error *err);
+oom_status read_file(const char *path, read_bytes *out, oom_error *err);
 void read_release(read_bytes *b);
 /* A path for a message: made safe, and of a long one the end, where files differ. */
 const char *read_quote_path(const char *path, char *buf, size_t buf_bytes);
@@ -19,8 +19,10 @@ typedef enum { READ_ABSENT, READ_FILE, READ_FOLDER } read_kind;
 read_kind read_path_kind(const char *path);
 /* A file, a folder or nothing yet: what may be replaced. No link, device or pipe. */
 bool read_is_plain(const char *path);
+#define READ_NAME_BYTES 256             /* of one name in a folder, with its end */
 /* How many files of a folder end in `ending`, and the name of the alphabetically first. */
-size_t read_folder_find(const char *folder, const char *ending, char *name, size_t name_bytes);
+oom_status read_folder_find(const char *folder, const char *ending, char name[READ_NAME_BYTES],
+                            size_t *found, oom_error *err);
 /* A short text of the system (/proc, /sys) into `text`, ended with NUL; false: there is none. */
 bool read_small(const char *path, char *text, size_t text_bytes);
 /* Writes a file whole or not at all: beside it first, then moved; makes the folders it lacks. */

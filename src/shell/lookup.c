@@ -16,9 +16,6 @@
 
 #include "embed.h"
 
-/* Presets are texts of at most a few hundred kilobytes; beyond this a file is no preset. */
-#define PRESET_LIMIT ((uint64_t)64 << 20)
-
 /* ---- folders --------------------------------------------------------------------------------- */
 
 /* $VARIABLE/oomph, or $HOME/FALLBACK/oomph. XDG: a path that is not absolute is to be ignored. */
@@ -160,7 +157,7 @@ static void gather_folder(size_t kind, const char *own)
         oom_error err;
         read_bytes file;
 
-        if (read_file(names[i], PRESET_LIMIT, &file, &err) != OOM_OK) {
+        if (read_file(names[i], &file, &err) != OOM_OK) {
             fprintf(stderr, "oomph: %s\n", err.msg);
             free(names[i]);
         } else if (!append(kind, names[i], (const char *)file.bytes, file.n)) {

@@ -157,7 +157,7 @@ static void published_totals_come_out_of_configurations_alone(void **state)
     const oom_value *list;
 
     (void)state;
-    assert_int_equal(read_file("tests/truth/params_configs.json", 1 << 20, &file, &err), OOM_OK);
+    assert_int_equal(read_file("tests/truth/params_configs.json", &file, &err), OOM_OK);
     assert_int_equal(read_json(arena, "params_configs.json", (const char *)file.bytes, file.n,
                                &list, &err), OOM_OK);
     assert_true(list->u.list.n >= 41);

@@ -1,6 +1,7 @@
-/* The bindings and the Lua modules when memory ends: Lua's n-th request fails, for every n, once
- * and from then on. A failure is an error with a message, the state answers afterwards as if
- * nothing had been, and closing it gives every byte back. */
+/* The bindings and the Lua modules when memory ends: Lua's n-th request fails, or the n-th of the
+ * core and the readers under them, for every n, once and from then on. A failure is an error with a
+ * message, the state answers afterwards as if nothing had been, and closing it gives every byte
+ * back. */
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stdarg.h>
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+
+#include "refuse.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -41,7 +44,7 @@ static void *counted(void *ctx, void *p, size_t old_bytes, size_t new_bytes)
         a->failed = true;
         return NULL;
     }
-    moved = realloc(p, new_bytes);
+    moved = __real_realloc(p, new_bytes);
     if (!moved)
         abort();                /* the machine's own end is not what is tested */
     a->held_bytes += new_bytes - old_bytes;
@@ -161,8 +164,74 @@ static void every_call_survives_every_failing_request(void **unused)
             lua_close(L);
             assert_int_equal(a.held_bytes, 0);
         }
+}
+
+/* ---- what is not Lua's: arenas, plans, grids, notes -------------------------------------------- */
+
+/* A model that is a table is read anew each time, and so are its plans. */
+#define SMALL "local m = {model_type='llama', hidden_size=64, num_hidden_layers=2, vocab_size=100, " \
+    "num_attention_heads=4, intermediate_size=128} local d = 'rtx-4090' "
+
+static const char *const anew[] = {
+    SMALL "return oomph.memory{model=m, precision='fp16', engine='ideal'}.weights == "
+        "2 * (2 * 100 * 64 + 64 + 2 * (4 * 64 * 64 + 3 * 64 * 128 + 2 * 64))",
+    /* what llama.cpp's walks find is remembered: another width each time */
+    SMALL "width = (width or 64) + 64 m.hidden_size = width return oomph.memory{model=m, device=d, "
+        "precision='q4_0', engine='llama.cpp', seq=512}.fits",
+    SMALL "width = (width or 64) + 64 m.hidden_size = width return oomph.maxseq{model=m, device=d, "
+        "precision='q4_0', engine='llama.cpp', batch=3} > 9999",
+    SMALL "return oomph.maxbatch{model=m, device=d, precision='fp16', engine='vllm', seq=128} > 9",
+    SMALL "return oomph.maxseq{model=m, device='l4 + 24GiB', precision='q8_0', batch=2} > 999",
+    SMALL "return oomph.capacity{model=m, device=d, precision='bf16', engine='vllm'}.blocks > 9",
+    SMALL "return oomph.footprint{model=m, device=d}.fp32.bytes > 0",
+    SMALL "return oomph.inspect(m).params == 2 * 100 * 64 + 64 + 2 * (4 * 64 * 64 + 3 * 64 * 128 + 2 * 64)",
+    SMALL "return oomph.sweep{model=m, device={d, 'l4'}, precision={'fp16', 'int4'}, engine='llama.cpp', "
+        "seq=oomph.powers(128, 512), batch=oomph.powers(1, 8)}:where{fits=true}:count() == 48",
+    SMALL "return #oomph.sweep{model=m, device='rtx-40*', precision='fp16', seq=128}:top(2, 'free'):csv() > 20",
+    "return oomph.check(\"load_tensors: CUDA0 model buffer size = 4.50 MiB\\n\\n\").rows[1].measured "
+        "== 4718592",
+    "return #oomph.json{ {1, 'a'}, x = 2.5 } > 9",
+};
+
+static void refuse_in(const char *line, bool for_good, size_t stride)
+{
+    account a = { 0 };
+    lua_State *L = lua_newstate(counted, &a);
+
+    assert_int_equal(open_protected(L), LUA_OK);
+    if (stride == 0)                    /* what is loaded on first use is loaded */
+        holds(L, line);
+    for (size_t n = 1;; n += 1 + (stride ? n / stride : 0)) {
+        int status;
+
+        refuse_memory = (refusal){ .left = n, .for_good = for_good };
+        status = run(L, line);
+        refuse_memory.left = 0;
+        injected += refuse_memory.refused > 0;
+        if (refuse_memory.refused == 0) {
+            assert_int_equal(status, LUA_OK);
+            break;
+        }
+        if (status == LUA_OK ? !lua_toboolean(L, -1) : lua_type(L, -1) != LUA_TSTRING
+                                                       || !strstr(lua_tostring(L, -1), "memory"))
+            fail_msg("%s: request %zu was refused: %s", line, n, lua_tostring(L, -1));
+    }
+    holds(L, line);
+    lua_close(L);
+    assert_int_equal(a.held_bytes, 0);
+}
+
+static void every_call_survives_every_refused_request_of_the_core(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < sizeof anew / sizeof *anew; i++)
+        for (int for_good = 0; for_good < 2; for_good++)
+            refuse_in(anew[i], for_good, 0);
+    /* all presets are read: some tens of thousands of requests, of which a part is refused */
+    for (int for_good = 0; for_good < 2; for_good++)
+        refuse_in(lines[1], for_good, 20);
     if (getenv("RELIABILITY"))
-        fprintf(stderr, "%zu requests of Lua's failed\n", injected);
+        fprintf(stderr, "%zu requests of Lua's and the core's refused\n", injected);
 }
 
 int main(void)
@@ -170,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_module_that_cannot_be_opened_leaves_nothing),
         cmocka_unit_test(every_call_survives_every_failing_request),
+        cmocka_unit_test(every_call_survives_every_refused_request_of_the_core),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ typedef struct {
 } refusal;
 
 static refusal refuse_memory, refuse_system;
+static bool refuse_arenas;              /* each request of an arena, which asks for blocks */
 static int refuse_errno;                /* of the system's calls: EIO, EMFILE … */
 
 static inline bool refused(refusal *r)
@@ -56,9 +57,9 @@ WRAP(void *, malloc, (size_t n), (n), refused(&refuse_memory), NULL)
 WRAP(void *, calloc, (size_t n, size_t each), (n, each), refused(&refuse_memory), NULL)
 WRAP(void *, realloc, (void *p, size_t n), (p, n), refused(&refuse_memory), NULL)
 WRAP(void *, oom_arena_raw, (oom_arena *a, size_t n, oom_error *err), (a, n, err),
-     refused(&refuse_memory), NO_MEMORY)
+     refuse_arenas && refused(&refuse_memory), NO_MEMORY)
 WRAP(void *, oom_arena_get, (oom_arena *a, size_t n, oom_error *err), (a, n, err),
-     refused(&refuse_memory), NO_MEMORY)
+     refuse_arenas && refused(&refuse_memory), NO_MEMORY)
 WRAP(const char *, oom_arena_text, (oom_arena *a, const char *s, size_t n, oom_error *err),
      (a, s, n, err), refused(&refuse_memory), NO_MEMORY)
 

@@ -112,6 +112,7 @@ static int setup(void **state)
     static const char *const loose[] = { "scales.scales", NULL };
 
     (void)state;
+    refuse_arenas = true;
     strcpy(dir, "/tmp/oomph-test-XXXXXX");
     if (!mkdtemp(dir))
         return -1;

@@ -246,7 +246,7 @@ static oom_status this_machine(read_catalogue *c, oom_error *err)
     snprintf(sys, sizeof sys, "%s/sys", dir);
     snprintf(proc, sizeof proc, "%s/proc", dir);
     snprintf(smi, sizeof smi, "sh %s/smi", dir);
-    return read_local(c, &places, &found, err);
+    return read_local(c, &places, true, &found, err);
 }
 
 static oom_status read_a_preset(oom_error *err) { return with_catalogue(preset_model, err); }

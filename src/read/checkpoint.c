@@ -5,6 +5,7 @@
 #include "safetensors.h"
 #include "num.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,14 +248,13 @@ static oom_status add_group(building *b, group g)
     } else {
         t.params = params;
     }
-    if (params > OOM_MAX_BYTES || bytes > OOM_MAX_BYTES)
+    if (params > OOM_MAX_BYTES)         /* no file holds as many bytes */
         return oom_fail(b->err, OOM_TOOLARGE, "%s: a weight of more than 2^63 elements", b->name);
+    if (first->p.expert < 0)
+        return add(b, &t, first->t->name);
     /* "experts.*.up_proj" is the key; what follows it tells weight from bias */
-    strncpy(name, first->t->name, sizeof name - 1);
-    name[sizeof name - 1] = '\0';
-    if (first->p.expert >= 0 && strlen(first->key) + 8 < sizeof name)
-        stpcpy(stpcpy(name, first->key), t.suffix == OOM_BIAS ? ".bias"
-                                         : t.suffix == OOM_WEIGHT ? ".weight" : "");
+    snprintf(name, sizeof name, "%s%s", first->key, t.suffix == OOM_BIAS ? ".bias"
+             : t.suffix == OOM_WEIGHT ? ".weight" : "");
     return add(b, &t, name);
 }
 
@@ -265,24 +265,18 @@ static oom_status add_group(building *b, group g)
 static int by_place(const void *a, const void *b)
 {
     const entry *x = a, *y = b;
-    int order;
+    int order = (int)x->p.part - (int)y->p.part;
 
-    if (x->p.part != y->p.part)
-        return x->p.part < y->p.part ? -1 : 1;
-    if (x->p.layer != y->p.layer)
-        return x->p.layer < y->p.layer ? -1 : 1;
-    if ((order = strcmp(x->key, y->key)) != 0)
-        return order;
-    if ((x->p.leaf == ST_BIAS) != (y->p.leaf == ST_BIAS))
-        return x->p.leaf == ST_BIAS ? 1 : -1;
-    return x->p.expert != y->p.expert ? (x->p.expert < y->p.expert ? -1 : 1)
-                                      : strcmp(x->t->name, y->t->name);
+    order = order ? order : x->p.layer - y->p.layer;
+    order = order ? order : strcmp(x->key, y->key);
+    order = order ? order : (x->p.leaf == ST_BIAS) - (y->p.leaf == ST_BIAS);
+    order = order ? order : x->p.expert - y->p.expert;
+    return order ? order : strcmp(x->t->name, y->t->name);
 }
 
 static bool together(const entry *x, const entry *y)
 {
-    return strcmp(x->key, y->key) == 0 && x->p.layer == y->p.layer && x->p.part == y->p.part &&
-           (x->p.leaf == ST_BIAS) == (y->p.leaf == ST_BIAS);
+    return strcmp(x->key, y->key) == 0 && (x->p.leaf == ST_BIAS) == (y->p.leaf == ST_BIAS);
 }
 
 static oom_status build(building *b, const st_tensors *all)
@@ -417,14 +411,16 @@ static oom_status read_beside(oom_model *m, const oom_value *config, oom_model *
  * split matrices get their types one by one). */
 static oom_status share_view(oom_model *m, oom_model *told, oom_error *err)
 {
-    oom_param_counts has, says;
+    oom_param_counts has = { 0 }, says = { 0 };
     const oom_model *view;
     oom_precision p;
     oom_error why = { 0 };
     oom_status status;
 
-    if (oom_model_count(m, &has, NULL) != OOM_OK || oom_model_count(told, &says, NULL) != OOM_OK ||
-        has.loaded != says.loaded || oom_precision_parse("q8_0", &p, NULL) != OOM_OK)
+    oom_model_count(m, &has, NULL);
+    oom_model_count(told, &says, NULL);
+    oom_precision_parse("q8_0", &p, NULL);
+    if (has.loaded != says.loaded)
         return OOM_OK;
     status = oom_precision_inventory(told, &p, &view, &why);
     if (status == OOM_OK)
@@ -452,7 +448,7 @@ static const char *main_type(const oom_model *m)
 static oom_status read_all(oom_model *m, oom_arena *work, const read_part *parts, size_t n_parts,
                            const oom_value *map, const oom_value *config, oom_error *err)
 {
-    building b = { .m = m, .work = work, .name = n_parts ? parts[0].name : "", .err = err,
+    building b = { .m = m, .work = work, .name = parts[0].name, .err = err,
                    .bits = bits_of(config) };
     st_tensors all = { 0 };
     oom_model *told = NULL;
@@ -490,9 +486,6 @@ oom_status read_safetensors(oom_model *m, const char *name, const void *bytes, s
 {
     char quoted[128];
     read_part part = { read_quote_path(name, quoted, sizeof quoted), bytes, n };
-    oom_status status = read_checkpoint(m, &part, 1, NULL, NULL, err);
 
-    if (status == OOM_OK && !*m->id && !(m->id = oom_arena_text(m->arena, name, strlen(name), err)))
-        return OOM_NOMEM;
-    return status;
+    return read_checkpoint(m, &part, 1, NULL, NULL, err);
 }

@@ -198,7 +198,7 @@ static oom_status parse_with_size(read_catalogue *c, const char *s, oom_device *
     uint64_t ram_bytes;
     char name[128];
 
-    if (!size || size == s || (size_t)(size - s) >= sizeof name || !like_size(size + 1))
+    if (!size || (size_t)(size - s) >= sizeof name || !like_size(size + 1))
         return OOM_NOTFOUND;
     memcpy(name, s, (size_t)(size - s));
     name[size - s] = '\0';
@@ -321,6 +321,16 @@ static oom_status finish(read_catalogue *c, oom_deployment *d, oom_deployment *o
     return OOM_OK;
 }
 
+/* Where the next device is added: not the "+me" of "1g.10gb+me", a slice with a media engine. */
+static const char *next_plus(const char *s)
+{
+    const char *plus = strchr(s, '+');
+
+    while (plus && strncmp(plus, "+me", 3) == 0 && !isalnum((unsigned char)plus[3]))
+        plus = strchr(plus + 1, '+');
+    return plus;
+}
+
 oom_status read_deployment(read_catalogue *c, const char *spec, oom_deployment *out, oom_error *err)
 {
     oom_deployment d = { 0 };
@@ -343,7 +353,7 @@ oom_status read_deployment(read_catalogue *c, const char *spec, oom_deployment *
         size_t len;
 
         s += strspn(s, " \t");
-        plus = strchr(s, '+');
+        plus = next_plus(s);
         len = plus ? (size_t)(plus - s) : strlen(s);
         while (len && (s[len - 1] == ' ' || s[len - 1] == '\t'))
             len--;

@@ -283,7 +283,7 @@ static void take_found_device(log_reader *r, const char *start, const char *end)
         return;
     at += strlen(device.phrase);
     for (stop = at; isdigit((unsigned char)*stop); stop++)
-        ;
+        ;                               /* the comma found above ends it */
     if (stop == at || stop - at > 3 || *stop != ':')
         return;
     snprintf(place, sizeof place, "#%.*s", (int)(stop - at), at);

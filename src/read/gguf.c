@@ -27,11 +27,10 @@ typedef struct {
     oom_status status;              /* first failure */
 } cursor;
 
-static oom_status broken(cursor *c, const char *what)
+static void broken(cursor *c, const char *what)
 {
     if (c->status == OOM_OK)
         c->status = oom_fail(c->err, OOM_BADFILE, "%s: byte %zu: %s", c->h->name, c->at, what);
-    return c->status;
 }
 
 /* `n` more bytes, or NULL when the file ends before. */
@@ -147,7 +146,7 @@ static void *grown(cursor *c, void *items, size_t n, size_t each)
 
 /* ---- the tensors ---- */
 
-static oom_status bad_tensor(cursor *c, const gguf_tensor *t, const char *what)
+static void bad_tensor(cursor *c, const gguf_tensor *t, const char *what)
 {
     char quoted[128];
 
@@ -155,7 +154,6 @@ static oom_status bad_tensor(cursor *c, const gguf_tensor *t, const char *what)
     if (c->status == OOM_OK)
         c->status = oom_fail(c->err, OOM_BADFILE, "%s: tensor \"%s\": %s", c->h->name, quoted,
                              what);
-    return c->status;
 }
 
 /* Types 31 to 33 and 36 to 38 were q4_0 and iq4_nl with their rows interleaved; same sizes. */
@@ -186,14 +184,14 @@ static void tensor(cursor *c, gguf_tensor *t)
     uint64_t type, rows = 1;
 
     *t = (gguf_tensor){ .name = text(c) };
-    if (c->status == OOM_OK && (t->name.n == 0 || t->name.n > MAX_NAME || !is_plain(t->name)))
+    if (t->name.n == 0 || t->name.n > MAX_NAME || !is_plain(t->name))
         broken(c, "a tensor's name is empty, longer than 512 bytes or no plain text");
     t->n_dims = (uint32_t)number(c, 4);
-    if (c->status == OOM_OK && (t->n_dims < 1 || t->n_dims > 4))
+    if (t->n_dims < 1 || t->n_dims > 4)
         bad_tensor(c, t, "expected 1 to 4 dimensions");
     for (uint32_t i = 0; i < t->n_dims && c->status == OOM_OK; i++) {
         t->dims[i] = number(c, count_bytes(c->h));
-        if (c->status == OOM_OK && t->dims[i] == 0)
+        if (t->dims[i] == 0)
             bad_tensor(c, t, "a dimension of length 0");
         if (i > 0 && !mul_u64(rows, t->dims[i], &rows))
             bad_tensor(c, t, "more than 2^63 elements");
@@ -300,9 +298,7 @@ static void preamble(cursor *c, uint64_t *n_tensors, uint64_t *n_entries)
     uint64_t version;
 
     if (!magic || memcmp(magic, "GGUF", 4) != 0) {
-        c->at = 0;
-        c->status = OOM_OK;
-        broken(c, "not a GGUF file");
+        c->status = oom_fail(c->err, OOM_BADFILE, "%s: not a GGUF file", c->h->name);
         return;
     }
     version = number(c, 4);
@@ -312,16 +308,12 @@ static void preamble(cursor *c, uint64_t *n_tensors, uint64_t *n_entries)
         version = number(c, 4);
     }
     c->h->version = (uint32_t)version;
-    if (c->status == OOM_OK && (version < 1 || version > 3)) {
-        c->status = oom_fail(c->err, OOM_BADFILE, "%s: GGUF version %llu, expected 1, 2 or 3",
-                             c->h->name, (unsigned long long)version);
-        return;
-    }
     *n_tensors = number(c, count_bytes(c->h));
     *n_entries = number(c, count_bytes(c->h));
-    if (c->status != OOM_OK)
-        return;
-    if (*n_tensors > MAX_TENSORS)
+    if (c->status == OOM_OK && (version < 1 || version > 3))
+        c->status = oom_fail(c->err, OOM_BADFILE, "%s: GGUF version %llu, expected 1, 2 or 3",
+                             c->h->name, (unsigned long long)version);
+    else if (*n_tensors > MAX_TENSORS)
         broken(c, "more than a million tensors");
     else if (*n_entries > MAX_ENTRIES)
         broken(c, "more than 65536 keys");
@@ -350,8 +342,8 @@ oom_status gguf_parse(oom_arena *work, const read_part *part, gguf_header *h, oo
     if (c.status != OOM_OK)
         return c.status;
     e = gguf_find(h, "general.alignment");
-    if (e && (!gguf_uint(h, e, 0, &alignment) || alignment == 0 || alignment > 1u << 30 ||
-              (alignment & (alignment - 1)) != 0))
+    if (e && (!gguf_uint(h, e, 0, &alignment) || alignment == 0 || alignment > 1u << 30
+              || (alignment & (alignment - 1)) != 0))
         return oom_fail(err, OOM_BADFILE, "%s: general.alignment is no power of two", h->name);
     check_tensors(&c, pad_up(c.at, alignment));
     return c.status;
@@ -385,8 +377,6 @@ bool gguf_uint(const gguf_header *h, const gguf_entry *e, uint64_t i, uint64_t *
     sign = (uint64_t)1 << (size * 8 - 1);
     if ((v & sign) && (e->type == GGUF_I8 || e->type == GGUF_I16 || e->type == GGUF_I32))
         return false;
-    if (v > INT64_MAX)
-        return false;
     *out = v;
-    return true;
+    return v <= INT64_MAX;
 }

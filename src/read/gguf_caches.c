@@ -152,11 +152,11 @@ static void add_state(gguf_reading *r, uint32_t layer)
         c.state_heads = (uint32_t)hidden;
     } else if (kda) {
         c.state_heads = gguf_want(r, "attention.head_count", 1);
-        c.conv_width = 3 * kda * c.state_heads;
+        c.conv_width = sat_mul(3 * kda, c.state_heads);
         c.conv_kernel = conv ? conv : 4;
         c.state_elements = sat_mul(kda * kda, c.state_heads);
     } else {
-        c.conv_width = inner + 2 * groups * state;
+        c.conv_width = sat_add(inner, sat_mul(2 * groups, state));
         c.state_elements = inner * state;
         c.state_heads = groups ? ranks : (uint32_t)inner;
     }

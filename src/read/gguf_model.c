@@ -197,15 +197,23 @@ static const char *copy(gguf_reading *r, gguf_text t)
     return s;
 }
 
+/* The text of a key; nothing where it is absent or something else. */
+static gguf_text text_of(const gguf_header *h, const char *key)
+{
+    const gguf_entry *e = gguf_find(h, key);
+    bool is_text = e && e->type == GGUF_STRING && !e->is_list;
+
+    return is_text ? (gguf_text){ (const char *)e->data, e->text_bytes } : (gguf_text){ "", 0 };
+}
+
 static void read_arch(gguf_reading *r)
 {
-    const gguf_entry *e = gguf_find(r->h, "general.architecture");
+    gguf_text arch = text_of(r->h, "general.architecture"), name = text_of(r->h, "general.name");
     char family[80], title[128];
-    bool good = e && !e->is_list && e->type == GGUF_STRING && e->text_bytes > 0 &&
-                e->text_bytes <= 64;
+    bool good = arch.n > 0 && arch.n <= 64;
 
-    for (size_t i = 0; good && i < e->text_bytes; i++)
-        good = isalnum(e->data[i]) || (e->data[i] && strchr("-_.", e->data[i]));
+    for (size_t i = 0; good && i < arch.n; i++)
+        good = isalnum((unsigned char)arch.text[i]) || memchr("-_.", arch.text[i], 3);
     if (!good) {
         r->status = oom_fail(r->err, OOM_BADFILE,
                              "%s: general.architecture: expected a name of 1 to 64 "
@@ -213,26 +221,27 @@ static void read_arch(gguf_reading *r)
                              r->h->name);
         return;
     }
-    r->arch = copy(r, (gguf_text){ (const char *)e->data, e->text_bytes });
+    r->arch = copy(r, arch);
     if (!r->arch)
         return;
-    e = gguf_find(r->h, "general.name");
-    if (e && !e->is_list && e->type == GGUF_STRING) {
-        oom_text_quote((const char *)e->data, e->text_bytes, title, sizeof title);
-        r->m->id = copy(r, (gguf_text){ title, strlen(title) });
-        if (!r->m->id)
-            r->m->id = "";
-    }
+    oom_text_quote(name.text, name.n, title, sizeof title);
+    r->m->id = copy(r, (gguf_text){ title, strlen(title) });
     snprintf(family, sizeof family, "gguf:%s", r->arch);
     r->m->family = copy(r, (gguf_text){ family, strlen(family) });
     r->m->ggml_arch = r->arch;
 }
 
-static void add_parts(gguf_reading *r, const gguf_header *parts, size_t n_parts)
+/* All tensors of a model with so many blocks; those past n_layers predict further tokens. */
+static void add_parts(gguf_reading *r, const gguf_header *parts, size_t n_parts, uint32_t n_blocks,
+                      uint32_t n_layers)
 {
+    r->n_blocks = n_blocks;
+    r->layers = oom_arena_get(r->work, n_blocks, r->err);
+    if (!r->layers)
+        r->status = OOM_NOMEM;
     for (size_t p = 0; p < n_parts; p++)
         for (size_t i = 0; i < parts[p].n_tensors && r->status == OOM_OK; i++)
-            add_tensor(r, &parts[p].tensors[i], r->m->shape.n_layers);
+            add_tensor(r, &parts[p].tensors[i], n_layers);
 }
 
 /* A projector file: a tower, without layers or caches of text. It stands alone, or joins the
@@ -244,36 +253,24 @@ static void read_tower(gguf_reading *r, const gguf_header *parts, size_t n_parts
     if (s->n_layers == 0)
         s->hidden_size = gguf_want(r, "vision.embedding_length",
                                    gguf_want(r, "audio.embedding_length", 0));
-    r->n_blocks = MAX_LAYERS;
-    r->layers = oom_arena_get(r->work, MAX_LAYERS, r->err);
-    if (!r->layers)
-        r->status = OOM_NOMEM;
-    for (size_t p = 0; p < n_parts; p++)
-        for (size_t i = 0; i < parts[p].n_tensors && r->status == OOM_OK; i++)
-            add_tensor(r, &parts[p].tensors[i], MAX_LAYERS);
+    add_parts(r, parts, n_parts, MAX_LAYERS, MAX_LAYERS);
 }
 
 static void read_text(gguf_reading *r, const gguf_header *parts, size_t n_parts)
 {
     oom_shape *s = &r->m->shape;
-    uint32_t mtp;
+    uint32_t mtp, n_blocks = need(r, "block_count", MAX_LAYERS);
 
-    r->n_blocks = need(r, "block_count", MAX_LAYERS);
     s->hidden_size = need(r, "embedding_length", UINT32_MAX);
     mtp = gguf_want(r, "nextn_predict_layers", 0);
-    if (r->status == OOM_OK && mtp >= r->n_blocks)
+    if (r->status == OOM_OK && mtp >= n_blocks)
         r->status = oom_fail(r->err, OOM_BADFILE, "%s: %u of %u blocks predict further tokens",
-                             r->h->name, mtp, r->n_blocks);
+                             r->h->name, mtp, n_blocks);
     if (r->status != OOM_OK)
         return;
     s->n_mtp_layers = mtp;
-    s->n_layers = r->n_blocks - mtp;
-    r->layers = oom_arena_get(r->work, r->n_blocks, r->err);
-    if (!r->layers) {
-        r->status = OOM_NOMEM;
-        return;
-    }
-    add_parts(r, parts, n_parts);
+    s->n_layers = n_blocks - mtp;
+    add_parts(r, parts, n_parts, n_blocks, s->n_layers);
     if (r->status != OOM_OK)
         return;
     read_shape(r, s);
@@ -303,12 +300,8 @@ static oom_status check_split(const gguf_header *parts, size_t n_parts, oom_erro
 
 static void check_kind(gguf_reading *r)
 {
-    const gguf_entry *kind = gguf_find(r->h, "general.type");
-    gguf_text t;
+    gguf_text t = text_of(r->h, "general.type");
 
-    if (!kind || kind->type != GGUF_STRING || kind->is_list)
-        return;
-    t = (gguf_text){ (const char *)kind->data, kind->text_bytes };
     if (gguf_text_is(t, "adapter") || gguf_text_is(t, "imatrix") || gguf_text_is(t, "vocab"))
         r->status = oom_fail(r->err, OOM_BADFILE, "%s: is %s %.*s file, expected a model",
                              r->h->name, t.text[0] == 'v' ? "a" : "an", (int)t.n, t.text);
@@ -329,11 +322,8 @@ static oom_status read_all(oom_model *m, oom_arena *work, const read_part *parts
     if (r.status == OOM_OK)
         check_kind(&r);
     if (r.status == OOM_OK && m->n_tensors > 0) {
-        const gguf_entry *e = gguf_find(r.h, "general.architecture");
-
         r.arch = "clip";
-        if (!e || e->type != GGUF_STRING ||
-            !gguf_text_is((gguf_text){ (const char *)e->data, e->text_bytes }, "clip"))
+        if (!gguf_text_is(text_of(r.h, "general.architecture"), r.arch))
             return oom_fail(err, OOM_BADFILE,
                             "%s: a model of its own, expected a projector (mmproj)", r.h->name);
         read_tower(&r, headers, n_parts);
@@ -366,9 +356,6 @@ oom_status read_gguf(oom_model *m, const char *name, const void *bytes, size_t n
 {
     char quoted[128];
     read_part part = { read_quote_path(name, quoted, sizeof quoted), bytes, n };
-    oom_status status = read_gguf_parts(m, &part, 1, err);
 
-    if (status == OOM_OK && !(m->id = oom_arena_text(m->arena, name, strlen(name), err)))
-        return OOM_NOMEM;
-    return status;
+    return read_gguf_parts(m, &part, 1, err);
 }

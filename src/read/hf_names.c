@@ -352,8 +352,7 @@ st_place st_place_of(const st_tensor *t, char *key, size_t key_bytes)
     if (e && e->packs)
         p.packing = e->end + 1;
     n = state ? (size_t)(state - t->name) : e ? n - strlen(e->end) : n;
-    if (n >= sizeof path)
-        n = sizeof path - 1;
+    n = n < sizeof path ? n : sizeof path - 1;
     memcpy(path, t->name, n);
     path[n] = '\0';
     p.expert = starred(path, key, key_bytes);

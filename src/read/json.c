@@ -216,7 +216,7 @@ static void hook_free(void *p) { (void)p; }     /* the arena goes at once */
 static oom_status tree_of(parser *p, cJSON **tree)
 {
     cJSON_Hooks hooks = { hook_get, hook_free };
-    const char *text = p->text, *end = NULL;
+    const char *text = p->text, *end = text;
     findings found = { false, false };
     oom_status status = survey(p, &found);
 
@@ -235,14 +235,14 @@ static oom_status tree_of(parser *p, cJSON **tree)
     if (ran_out)
         return oom_fail(p->err, OOM_NOMEM, "%s: out of memory", p->name);
     if (!*tree) {
-        size_t at = end ? (size_t)(end - text) : 0;
+        size_t at = (size_t)(end - text);
 
         if (at >= p->n || (found.open && at + 1 >= p->n))
             return bad(p, p->text + p->n, "the text ends too early");
         return bad(p, p->text + at, "not JSON");
     }
     for (; end < text + p->n; end++)
-        if (!strchr(" \t\r\n", *end) || *end == '\0')
+        if (!strchr(" \t\r\n", *end))
             return bad(p, p->text + (end - text), "expected the end of the file");
     return OOM_OK;
 }

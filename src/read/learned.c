@@ -12,6 +12,14 @@ static const char *text_of(const oom_value *map, const char *key)
     return v && v->kind == OOM_STRING ? v->u.text : NULL;
 }
 
+/* Names are of devices and models, made safe: nothing in them needs more than this in JSON. */
+static void make_plain(char *s)
+{
+    for (; *s; s++)
+        if (*s == '"' || *s == '\\' || (unsigned char)*s < ' ')
+            *s = ' ';
+}
+
 static oom_status put(learned_list *list, const char *device, const char *engine, uint64_t bytes,
                       const char *from, bool replace, oom_error *err)
 {
@@ -33,6 +41,9 @@ static oom_status put(learned_list *list, const char *device, const char *engine
     snprintf(list->at[i].device, sizeof list->at[i].device, "%s", device);
     snprintf(list->at[i].engine, sizeof list->at[i].engine, "%s", engine);
     snprintf(list->at[i].from, sizeof list->at[i].from, "%.63s", from);
+    make_plain(list->at[i].device);
+    make_plain(list->at[i].engine);
+    make_plain(list->at[i].from);
     return OOM_OK;
 }
 
@@ -95,7 +106,7 @@ oom_status read_learned(read_catalogue *c, oom_device *d, oom_error *err)
     if (!list)
         return oom_fail(err, why.status, "%s", why.msg);
     for (size_t i = 0; i < list->n; i++)
-        for (size_t e = 0; e < OOM_MAX_ENGINES && oom_engine_at(e); e++)
+        for (size_t e = 0; oom_engine_at(e); e++)
             if (strcmp(list->at[i].device, d->id) == 0
                 && strcmp(list->at[i].engine, oom_engine_name(oom_engine_at(e))) == 0)
                 d->learned_bytes[e] = list->at[i].bytes;
@@ -113,16 +124,6 @@ oom_status read_learn(read_catalogue *c, const char *device, const char *engine,
     return put(list, device, engine, bytes, from, true, err);
 }
 
-/* Names are of devices and models, made safe: nothing in them needs more than this in JSON. */
-static void plain(const char *s, char *out, size_t out_bytes)
-{
-    size_t n = 0;
-
-    for (; *s && n + 1 < out_bytes; s++)
-        out[n++] = *s == '"' || *s == '\\' || (unsigned char)*s < ' ' ? ' ' : *s;
-    out[n] = '\0';
-}
-
 oom_status read_learned_text(read_catalogue *c, char *text, size_t text_bytes, oom_error *err)
 {
     oom_error why = { 0 };
@@ -132,18 +133,13 @@ oom_status read_learned_text(read_catalogue *c, char *text, size_t text_bytes, o
     if (!list)
         return oom_fail(err, why.status, "%s", why.msg);
     used = (size_t)snprintf(text, text_bytes, "{\"learned\": [\n");
-    for (size_t i = 0; i < list->n && used < text_bytes; i++) {
-        char device[64], engine[24], from[64];
-
-        plain(list->at[i].device, device, sizeof device);
-        plain(list->at[i].engine, engine, sizeof engine);
-        plain(list->at[i].from, from, sizeof from);
+    for (size_t i = 0; i < list->n && used < text_bytes; i++)
         used += (size_t)snprintf(text + used, text_bytes - used,
                                  " {\"device\": \"%s\", \"engine\": \"%s\", "
-                                 "\"overhead_bytes\": %llu, \"from\": \"%s\"}%s\n", device, engine,
-                                 (unsigned long long)list->at[i].bytes, from,
+                                 "\"overhead_bytes\": %llu, \"from\": \"%s\"}%s\n",
+                                 list->at[i].device, list->at[i].engine,
+                                 (unsigned long long)list->at[i].bytes, list->at[i].from,
                                  i + 1 < list->n ? "," : "");
-    }
     if (used + 4 >= text_bytes)
         return oom_fail(err, OOM_TOOLARGE, "learned: more than fits a file");
     memcpy(text + used, "]}\n", sizeof "]}\n");

@@ -157,9 +157,9 @@ static size_t from_smi(const char *command, local_device *list, size_t room)
 static bool drm_file(const char *sys, int card, const char *name, char *text, size_t text_bytes)
 {
     char path[512];
-    int n = snprintf(path, sizeof path, "%s/class/drm/card%d/device/%s", sys, card, name);
 
-    return n > 0 && (size_t)n < sizeof path && read_small(path, text, text_bytes);
+    snprintf(path, sizeof path, "%s/class/drm/card%d/device/%s", sys, card, name);
+    return read_small(path, text, text_bytes);
 }
 
 static size_t from_drm(const char *sys, local_device *list, size_t room)

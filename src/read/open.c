@@ -45,11 +45,15 @@ typedef struct {
     size_t n;
 } bundle;
 
-static oom_status bundle_new(bundle *b, oom_model *m, size_t most, oom_error *err)
+static oom_status bundle_new(bundle *b, oom_model *m, oom_error *err)
 {
     *b = (bundle){ .work = oom_arena_new(oom_arena_alloc(m->arena), err) };
-    if (!b->work)
-        return OOM_NOMEM;
+    return b->work ? OOM_OK : OOM_NOMEM;
+}
+
+/* Room for so many files; once. */
+static oom_status bundle_room(bundle *b, size_t most, oom_error *err)
+{
     b->file = oom_arena_get(b->work, most * sizeof *b->file, err);
     b->part = oom_arena_get(b->work, most * sizeof *b->part, err);
     return b->file && b->part ? OOM_OK : OOM_NOMEM;
@@ -93,7 +97,9 @@ static oom_status read_gguf_path(oom_model *m, const char *path, oom_error *err)
         return oom_fail(err, OOM_BADFILE, "a model in %u files, expected 1 to %d", n_parts,
                         MOST_PARTS);
     snprintf(sibling, sizeof sibling, "%s", path);
-    status = bundle_new(&b, m, n_parts, err);
+    status = bundle_new(&b, m, err);
+    if (status == OOM_OK)
+        status = bundle_room(&b, n_parts, err);
     for (unsigned i = 0; i < n_parts && status == OOM_OK; i++) {
         if (n_parts > 1) {
             snprintf(number, sizeof number, "%05u", i + 1);
@@ -148,8 +154,10 @@ static oom_status read_shards(oom_model *m, const char *path, bundle *b, const o
 static oom_status read_safetensors_path(oom_model *m, const char *path, oom_error *err)
 {
     bundle b;
-    oom_status status = bundle_new(&b, m, 1, err);
+    oom_status status = bundle_new(&b, m, err);
 
+    if (status == OOM_OK)
+        status = bundle_room(&b, 1, err);
     if (status == OOM_OK)
         status = bundle_add(&b, path, err);
     if (status == OOM_OK)
@@ -172,7 +180,7 @@ static oom_status add_shards(bundle *b, const char *path, const char *quoted, co
     const char **names = oom_arena_get(b->work, n * sizeof *names, err);
     char shard[PATH_BYTES], text[QUOTED];
 
-    if (!names)
+    if (!names || bundle_room(b, n, err) != OOM_OK)
         return OOM_NOMEM;
     for (size_t i = 0; i < n; i++) {
         const oom_value *v = map->u.map.members[i].value;
@@ -189,8 +197,6 @@ static oom_status add_shards(bundle *b, const char *path, const char *quoted, co
 
         if (i > 0 && strcmp(names[i - 1], names[i]) == 0)
             continue;
-        if (b->n == MOST_PARTS)
-            return oom_fail(err, OOM_BADFILE, "%s: more than %d files", quoted, MOST_PARTS);
         beside(shard, path, names[i]);
         if ((status = bundle_add(b, shard, err)) != OOM_OK)
             return status;
@@ -203,7 +209,7 @@ static oom_status read_index(oom_model *m, const char *path, const read_bytes *f
     const oom_value *root = NULL, *map;
     char quoted[QUOTED];
     bundle b;
-    oom_status status = bundle_new(&b, m, MOST_PARTS, err);
+    oom_status status = bundle_new(&b, m, err);
 
     if (status == OOM_OK)
         status = read_json(b.work, path, (const char *)file->bytes, file->n, &root, err);

@@ -123,7 +123,7 @@ static int by_id(const void *a, const void *b)
     int order = strcmp(x->id, y->id);
 
     /* equal ids: the file that came first wins, and the sort need not be stable */
-    return order ? order : x->order < y->order ? -1 : 1;
+    return order ? order : (x->order > y->order) - (x->order < y->order);
 }
 
 static oom_status load(read_catalogue *c, shelf *s, oom_error *err)
@@ -231,7 +231,7 @@ static int answers(const read_preset *p, const char *name)
 static void not_found(const shelf *s, const char *name, oom_error *err)
 {
     const char *best[3], *one[1], *names[256];
-    char quoted[128], list[160] = "";
+    char quoted[128], list[3 * (sizeof quoted + sizeof ", \"\"")] = "";
     size_t n = 0, used = 0, found = 0;
 
     if (!err)
@@ -266,8 +266,6 @@ static void not_found(const shelf *s, const char *name, oom_error *err)
         const char *between = i == 0 ? "" : i + 1 == found ? " or " : ", ";
 
         oom_text_quote(best[i], strlen(best[i]), quoted, sizeof quoted);
-        if (used + strlen(between) + strlen(quoted) + 3 > sizeof list)
-            break;
         used += (size_t)sprintf(list + used, "%s\"%s\"", between, quoted);
     }
     oom_text_quote(name, strlen(name), quoted, sizeof quoted);

@@ -108,10 +108,27 @@ static void broken_text_is_refused_with_its_place(void **state)
         { "\"a\nb\"", "x.json: line 1, column 3: a control character" },
         { "\"\x01\"", "x.json: line 1, column 2: a control character" },
         { "\"a\\u0000b\"", "x.json: line 1, column 3: \\u0000 in a string" },
+        { "\"\\u00", "x.json: line 1, column 1: a string that does not end" },
+        { "[Inf]", "x.json: line 1, column 2: not JSON" },
+        { "[Nope]", "x.json: line 1, column 2: not JSON" },
+        { "[#]", "x.json: line 1, column 2: not JSON" },
+        { "[~]", "x.json: line 1, column 2: not JSON" },
+        { "{\"a\": 1,", "x.json: line 1, column 9: the text ends too early" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         says(bad[i].text, strlen(bad[i].text), OOM_BADFILE, bad[i].message);
+    says("{}\0", 3, OOM_BADFILE, "x.json: line 1, column 3: not JSON");
+}
+
+static void a_number_may_be_all_there_is(void **state)
+{
+    (void)state;
+    assert_int_equal(json("12")->u.i, 12);
+    assert_true(json("-1.5")->u.real == -1.5);
+    assert_true(json("2E+3")->u.real == 2000.0);
+    assert_int_equal(json("99999999999999999999")->kind, OOM_REAL);
+    assert_string_equal(json("\"\xc3\xa9\"")->u.text, "\xc3\xa9");
 }
 
 static void a_key_that_is_there_twice_is_found_among_many(void **state)
@@ -171,6 +188,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_python_writes_is_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(empty_values_are_values, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_text_is_refused_with_its_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_number_may_be_all_there_is, setup, teardown),
         cmocka_unit_test_setup_teardown(a_key_that_is_there_twice_is_found_among_many, setup, teardown),
         cmocka_unit_test_setup_teardown(depth_values_and_size_have_limits, setup, teardown),
         cmocka_unit_test(every_failed_allocation_is_an_error_and_no_leak),

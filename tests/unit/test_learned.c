@@ -126,7 +126,10 @@ static void a_file_that_is_none_is_refused_by_name(void **state)
         "{}", "[", "{\"learned\": [{\"device\": \"x\"}]}",
         "{\"learned\": [{\"device\": \"x\", \"engine\": \"vllm\", \"overhead_bytes\": -1}]}",
         "{\"learned\": [{\"device\": \"x\", \"engine\": \"vllm\", \"overhead_bytes\": \"1\"}]}",
+        "{\"learned\": 7}", "{\"learned\": [{\"device\": 7}]}",
+        "{\"learned\": [{\"device\": \"x\", \"engine\": \"vllm\"}]}",
     };
+    static char text[512];
     oom_device d = { .id = "x" };
     oom_error err;
 
@@ -135,8 +138,59 @@ static void a_file_that_is_none_is_refused_by_name(void **state)
         open_with(bad[i]);
         assert_int_equal(read_learned(s->catalogue, &d, &err), OOM_BADFILE);
         assert_non_null(strstr(err.msg, "overhead.json"));
+        err.msg[0] = '\0';
+        assert_int_equal(read_learn(s->catalogue, "x", "vllm", 1, "", &err), OOM_BADFILE);
+        assert_non_null(strstr(err.msg, "overhead.json"));
+        assert_int_equal(read_learned_text(s->catalogue, text, sizeof text, &err), OOM_BADFILE);
         scene_free(s);
     }
+}
+
+static void what_is_too_long_or_too_much_is_refused(void **state)
+{
+    static char text[128 * 80], many[80], name[65];
+    oom_device d = { .id = "d0" };
+    oom_error err;
+    size_t n;
+
+    (void)state;
+    memset(name, 'a', 64);
+    open_with(one);
+    assert_int_equal(read_learn(s->catalogue, name, "vllm", 1, "", &err), OOM_TOOLARGE);
+    assert_string_equal(err.msg, "learned: a name or size too large");
+    assert_int_equal(read_learn(s->catalogue, "d", name, 1, "", &err), OOM_TOOLARGE);
+    assert_int_equal(read_learn(s->catalogue, "d", "vllm", UINT64_MAX, "", &err), OOM_TOOLARGE);
+    for (int i = 0; i < 127; i++) {
+        snprintf(many, sizeof many, "d%d", i);
+        assert_int_equal(read_learn(s->catalogue, many, "vllm", 1, "", &err), OOM_OK);
+    }
+    assert_int_equal(read_learn(s->catalogue, "d127", "vllm", 1, "", &err), OOM_TOOLARGE);
+    assert_string_equal(err.msg, "learned: more than 128 devices and engines");
+    scene_free(s);
+    n = (size_t)snprintf(text, sizeof text, "{\"learned\": [");
+    for (int i = 0; i < 129; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s{\"device\": \"d%d\", \"engine\": "
+                              "\"vllm\", \"overhead_bytes\": 1}", i ? "," : "", i);
+    strcpy(text + n, "]}");
+    open_with(text);
+    assert_int_equal(read_learned(s->catalogue, &d, &err), OOM_TOOLARGE);
+    scene_free(s);
+}
+
+static void the_first_record_of_a_pair_counts(void **state)
+{
+    oom_device d = { .id = "x" };
+
+    (void)state;
+    open_with("{\"learned\": [{\"device\": \"x\", \"engine\": \"vllm\", \"overhead_bytes\": 1}, "
+              "{\"device\": \"x\", \"engine\": \"generic\", \"overhead_bytes\": 2}, "
+              "{\"device\": \"x\", \"engine\": \"vllm\", \"overhead_bytes\": 3}]}");
+    assert_int_equal(read_learned(s->catalogue, &d, NULL), OOM_OK);
+    for (size_t e = 0; oom_engine_at(e); e++)
+        if (strcmp(oom_engine_name(oom_engine_at(e)), "vllm") == 0)
+            assert_int_equal(d.learned_bytes[e], 1);
+    scene_free(s);
+    assert_int_equal(read_learned(NULL, &d, NULL), OOM_OK);     /* nobody to ask */
 }
 
 int main(void)
@@ -146,6 +200,8 @@ int main(void)
         cmocka_unit_test(it_comes_off_the_pool),
         cmocka_unit_test(what_was_learned_is_written_and_read_again),
         cmocka_unit_test(a_file_that_is_none_is_refused_by_name),
+        cmocka_unit_test(what_is_too_long_or_too_much_is_refused),
+        cmocka_unit_test(the_first_record_of_a_pair_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

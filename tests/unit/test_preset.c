@@ -163,6 +163,12 @@ static void several_devices_are_one_deployment(void **state)
     assert_int_equal(d.group[0].count, 2);
     assert_int_equal(deployment("8\xc3\x97h100-sxm").n, 8);
     assert_int_equal(deployment("2x 24GiB").group[0].device.memory_bytes, 24ull << 30);
+    assert_int_equal(deployment("2X l4\t").n, 2);
+    assert_int_equal(deployment("2* l4").n, 2);
+    assert_int_equal(deployment("1.5e10").group[0].device.memory_bytes, 15000000000);
+    assert_int_equal(deployment("1E10").group[0].device.memory_bytes, 10000000000);
+    assert_int_equal(deployment("AMD Ryzen AI Max+ 395 (Radeon 8060S) 128GB").n, 1);
+    says("Nobody's Max+ 395", "no device \"Nobody's Max\"; devices() lists them");
 }
 
 static void devices_keep_the_order_they_are_written_in(void **state)
@@ -207,6 +213,10 @@ static void a_size_is_a_device_too(void **state)
 
 static void a_bad_deployment_is_one_line(void **state)
 {
+    char longest[200];
+    oom_deployment d;
+    oom_error err;
+
     (void)state;
     says("rtx-4091", "no device \"rtx-4091\"; did you mean \"rtx-4090\", \"rtx-3090\" or \"rtx-4060\"?");
     says("24G", "\"24G\": expected a size such as 24GiB, 24GB or 16384MiB");
@@ -217,6 +227,18 @@ static void a_bad_deployment_is_one_line(void **state)
     says("100x 4090 + 29x 3090", "expected 1 to 128 devices");
     says("", "no device named; expected \"rtx-4090\", \"2x h100-sxm\" or a size such as 24GiB");
     says("4090 +", "\"4090 +\": expected a device on both sides of +");
+    assert_int_equal(read_deployment(c, "rtx-4090 16GB", &d, &err), OOM_NOTFOUND);
+    assert_int_equal(read_deployment(c, "rtx-4090 48GB", &d, &err), OOM_NOTFOUND);
+    says("cpu-ddr5-6000-2ch 64BB", "\"64BB\": expected a size such as 24GiB, 24GB or 16384MiB");
+    memset(longest, 'x', sizeof longest);
+    strcpy(longest + 140, " 24GiB");
+    assert_int_equal(read_deployment(c, longest, &d, &err), OOM_NOTFOUND);
+    strcpy(longest + 140, " windows");
+    assert_int_equal(read_deployment(c, longest, &d, &err), OOM_NOTFOUND);
+    memset(longest, 'x', sizeof longest);
+    longest[170] = '\0';
+    assert_int_equal(read_deployment(c, longest, &d, &err), OOM_BADVALUE);
+    assert_non_null(strstr(err.msg, "expected a device name shorter than that"));
     says("cpu-ddr5-6000-2ch", "cpu-ddr5-6000-2ch: how much memory? say \"cpu-ddr5-6000-2ch 64GiB\"");
 }
 
@@ -319,11 +341,60 @@ static void a_suggestion_is_made_safe(void **state)
     read_catalogue_free(own);
 }
 
+static void a_catalogue_may_be_empty_or_large(void **state)
+{
+    static char text[64 * 1024];
+    size_t n = (size_t)snprintf(text, sizeof text, "{\"vendor\": \"A\", \"models\": [");
+    shelf_of_two s = { { NULL, NULL } };
+    read_source source = { from_shelf, &s };
+    read_catalogue *own = read_catalogue_new(&source, &oom_libc_alloc, NULL);
+    const read_preset *list;
+    oom_error err = { 0 };
+
+    (void)state;
+    assert_int_equal(read_models(own, &list, &err), 0);
+    assert_null(read_model_preset(own, "m", &err));
+    assert_string_equal(err.msg, "no model \"m\"; models() lists them");
+    read_catalogue_free(own);
+    for (int i = 0; i < 1500; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s{\"id\": \"m%d\"}", i ? "," : "", i);
+    snprintf(text + n, sizeof text - n, "]}");
+    source.ctx = &(shelf_of_two){ { text, NULL } };
+    own = read_catalogue_new(&source, &oom_libc_alloc, NULL);
+    assert_int_equal(read_models(own, &list, &err), 1500);
+    assert_string_equal(read_model_preset(own, "M1499:latest", &err)->id, "m1499");
+    read_catalogue_free(own);
+}
+
+static void names_that_are_no_text_are_no_names(void **state)
+{
+    shelf_of_two s = { { "{\"vendor\": \"A\", \"models\": ["
+                         "{\"id\": \"first-model\", \"aliases\": \"other\"}, "
+                         "{\"id\": \"second\", \"aliases\": [7, \"otherwise\"]}]}", NULL } };
+    read_source source = { from_shelf, &s };
+    read_catalogue *own = read_catalogue_new(&source, &oom_libc_alloc, NULL);
+    oom_model *m = NULL;
+    oom_error err = { 0 };
+
+    (void)state;
+    assert_null(read_model_preset(own, "other", &err));
+    assert_null(read_model_preset(own, "7", &err));
+    assert_null(read_model_preset(own, "otherwisf", &err));
+    assert_string_equal(err.msg, "no model \"otherwisf\"; did you mean \"second\"?");
+    assert_int_equal(read_model(own, "second", &oom_libc_alloc, &m, &err), OOM_BADFILE);
+    assert_string_equal(err.msg, "second: the preset has no \"config\"");
+    read_catalogue_free(own);
+}
+
 static void a_broken_preset_file_is_named(void **state)
 {
     static const char *const bad[][2] = {
         { "{\"vendor\": \"A\", \"models\": [{}]}", "first.json: record 1 has no \"id\"" },
         { "{\"vendor\": \"A\"}", "first.json: expected {\"vendor\": …, \"models\": […]}" },
+        { "{\"vendor\": 7, \"models\": []}",
+          "first.json: expected {\"vendor\": …, \"models\": […]}" },
+        { "{\"vendor\": \"A\", \"models\": 7}",
+          "first.json: expected {\"vendor\": …, \"models\": […]}" },
         { "[1", "first.json: line 1, column 3: the text ends too early" },
     };
     (void)state;
@@ -333,8 +404,11 @@ static void a_broken_preset_file_is_named(void **state)
         read_catalogue *own = read_catalogue_new(&source, &oom_libc_alloc, NULL);
         oom_error err = { 0 };
 
+        const read_preset *list;
+
         assert_null(read_model_preset(own, "m", &err));
         assert_string_equal(err.msg, bad[i][1]);
+        assert_int_equal(read_models(own, &list, &err), 0);
         read_catalogue_free(own);
     }
 }
@@ -379,6 +453,8 @@ int main(void)
         cmocka_unit_test(the_first_file_with_an_id_wins),
         cmocka_unit_test(a_suggestion_is_made_safe),
         cmocka_unit_test(a_broken_preset_file_is_named),
+        cmocka_unit_test(a_catalogue_may_be_empty_or_large),
+        cmocka_unit_test(names_that_are_no_text_are_no_names),
         cmocka_unit_test(every_failed_allocation_is_an_error_and_no_leak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

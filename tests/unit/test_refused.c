@@ -15,42 +15,7 @@
 #include "gguf_writer.h"
 #include "local.h"
 #include "refuse.h"
-
-static char dir[64];
-
-/* ---- files ----------------------------------------------------------------------------------- */
-
-static const char *at(const char *name)
-{
-    static char path[4][128];
-    static unsigned next;
-    char *s = path[next++ % 4];
-
-    snprintf(s, sizeof *path, "%s/%s", dir, name);
-    return s;
-}
-
-static void put_file(const char *name, const void *bytes, size_t n, uint64_t size)
-{
-    FILE *f;
-
-    for (char *s = (char *)(uintptr_t)at(name), *slash = strchr(s + 1, '/'); slash;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(s, 0700);
-        *slash = '/';
-    }
-    f = fopen(at(name), "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-    assert_int_equal(truncate(at(name), (off_t)size), 0);
-}
-
-static void write_text(const char *name, const char *text)
-{
-    put_file(name, text, strlen(text), strlen(text));
-}
+#include "scratch.h"
 
 static const char config[] =
     "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_size\": 64, "
@@ -70,12 +35,12 @@ static void put_safetensors(const char *name, const char *const *tensors, const 
     for (; *tensors; tensors++, data += bytes)
         n += (size_t)snprintf(text + n, sizeof text - n, ",\"%s\":{\"dtype\":\"%s\",\"shape\":%s,"
                               "\"data_offsets\":[%llu,%llu]}", *tensors, dtype, shape,
-                              (unsigned long long)data, (unsigned long long)(data + bytes));
+                              (unsigned long long)data, (unsigned long long)data + bytes);
     text[n++] = '}';
     header = n - 8;
     for (size_t i = 0; i < 8; i++)
         text[i] = (char)(header >> (8 * i));
-    put_file(name, text, n, n + data);
+    scratch_put(name, text, n, n + data);
 }
 
 static void put_gguf(const char *name, const char *arch, unsigned no, unsigned count)
@@ -101,7 +66,7 @@ static void put_gguf(const char *name, const char *arch, unsigned no, unsigned c
              : no ? "blk.0.attn_v.%u.weight" : "blk.0.attn_k.weight", no);
     gguf_put_tensor(&w, tensor, 2, dims, 1, 8192);
     size = gguf_end(&w);
-    put_file(name, w.bytes, w.n, size);
+    scratch_put(name, w.bytes, w.n, size);
     free(w.bytes);
 }
 
@@ -114,14 +79,13 @@ static int setup(void **state)
 
     (void)state;
     refuse_arenas = true;
-    strcpy(dir, "/tmp/oomph-test-XXXXXX");
-    if (!mkdtemp(dir))
+    if (!scratch_begin())
         return -1;
-    write_text("c/config.json", config);
-    write_text("s/config.json", config);
+    scratch_text("c/config.json", config);
+    scratch_text("s/config.json", config);
     put_safetensors("s/a.safetensors", first, "F16", "[64,64]", 8192);
     put_safetensors("s/b.safetensors", second, "F16", "[100,64]", 12800);
-    write_text("s/model.safetensors.index.json",
+    scratch_text("s/model.safetensors.index.json",
                "{\"weight_map\": {\"lm_head.weight\": \"b.safetensors\","
                " \"model.embed_tokens.weight\": \"a.safetensors\"}}");
     put_safetensors("one/x.safetensors", loose, "F16", "[8]", 16);
@@ -133,21 +97,18 @@ static int setup(void **state)
         snprintf(name, sizeof name, "split/m-%05u-of-00003.gguf", i + 1);
         put_gguf(name, "llama", i, 3);
     }
-    write_text("proc/meminfo", "MemTotal: 16777216 kB\nMemAvailable: 8388608 kB\n");
-    write_text("proc/cpuinfo", "model name : A processor\n");
-    write_text("sys/class/drm/card0/device/vendor", "0x1002\n");
-    write_text("sys/class/drm/card0/device/mem_info_vram_total", "25753026560\n");
-    write_text("smi", "echo 'A card, 8192, 8.9, 4096'\n");
+    scratch_text("proc/meminfo", "MemTotal: 16777216 kB\nMemAvailable: 8388608 kB\n");
+    scratch_text("proc/cpuinfo", "model name : A processor\n");
+    scratch_text("sys/class/drm/card0/device/vendor", "0x1002\n");
+    scratch_text("sys/class/drm/card0/device/mem_info_vram_total", "25753026560\n");
+    scratch_text("smi", "echo 'A card, 8192, 8.9, 4096'\n");
     return 0;
 }
 
 static int teardown(void **state)
 {
-    char command[96];
-
     (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
+    return scratch_end() ? 0 : -1;
 }
 
 /* ---- presets ---- */
@@ -184,17 +145,17 @@ static oom_status one_model(const char *spec, oom_error *err)
     return status;
 }
 
-static oom_status read_a_config(oom_error *err) { return one_model(at("c"), err); }
-static oom_status read_shards(oom_error *err) { return one_model(at("s"), err); }
-static oom_status read_loose_scales(oom_error *err) { return one_model(at("one"), err); }
-static oom_status read_one_gguf(oom_error *err) { return one_model(at("g/x.gguf"), err); }
-static oom_status read_a_split_gguf(oom_error *err) { return one_model(at("split"), err); }
+static oom_status read_a_config(oom_error *err) { return one_model(scratch_at("c"), err); }
+static oom_status read_shards(oom_error *err) { return one_model(scratch_at("s"), err); }
+static oom_status read_loose_scales(oom_error *err) { return one_model(scratch_at("one"), err); }
+static oom_status read_one_gguf(oom_error *err) { return one_model(scratch_at("g/x.gguf"), err); }
+static oom_status read_a_split_gguf(oom_error *err) { return one_model(scratch_at("split"), err); }
 
 static oom_status read_with_projector(oom_error *err)
 {
     char both[300];
 
-    snprintf(both, sizeof both, "%s + %s", at("g/x.gguf"), at("p/mmproj.gguf"));
+    snprintf(both, sizeof both, "%s + %s", scratch_at("g/x.gguf"), scratch_at("p/mmproj.gguf"));
     return one_model(both, err);
 }
 
@@ -243,9 +204,9 @@ static oom_status this_machine(read_catalogue *c, oom_error *err)
     char sys[128], proc[128], smi[160];
     local_places places = { "/nonexistent.so", smi, proc, sys };
 
-    snprintf(sys, sizeof sys, "%s/sys", dir);
-    snprintf(proc, sizeof proc, "%s/proc", dir);
-    snprintf(smi, sizeof smi, "sh %s/smi", dir);
+    snprintf(sys, sizeof sys, "%s/sys", scratch);
+    snprintf(proc, sizeof proc, "%s/proc", scratch);
+    snprintf(smi, sizeof smi, "sh %s/smi", scratch);
     return read_local(c, &places, true, &found, err);
 }
 
@@ -388,7 +349,7 @@ static void a_read_that_is_interrupted_or_short_goes_on(void **state)
     for (size_t n = 1; n < 4; n++) {
         refuse_system = (refusal){ .left = n + 1 };
         reads_are_short = true;
-        assert_true(read_small(at("sys/class/drm/card0/device/vendor"), text, sizeof text));
+        assert_true(read_small(scratch_at("sys/class/drm/card0/device/vendor"), text, sizeof text));
         assert_string_equal(text, "0x1002\n");
 #ifndef __APPLE__
         assert_int_equal(refuse_system.refused, 1);
@@ -396,10 +357,10 @@ static void a_read_that_is_interrupted_or_short_goes_on(void **state)
     }
     refuse_system.left = 0;
     reads_are_short = false;
-    assert_true(read_small(at("sys/class/drm/card0/device/vendor"), first, sizeof first));
+    assert_true(read_small(scratch_at("sys/class/drm/card0/device/vendor"), first, sizeof first));
     assert_string_equal(first, "0x1");
-    assert_false(read_small(dir, text, sizeof text));
-    assert_false(read_small(at("nowhere"), text, sizeof text));
+    assert_false(read_small(scratch, text, sizeof text));
+    assert_false(read_small(scratch_at("nowhere"), text, sizeof text));
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -408,7 +369,7 @@ static void holds(const char *name, const char *content)
 {
     char text[64] = "";
 
-    assert_true(read_small(at(name), text, sizeof text));
+    assert_true(read_small(scratch_at(name), text, sizeof text));
     assert_string_equal(text, content);
 }
 
@@ -428,7 +389,7 @@ static void a_file_is_replaced_whole_or_not_at_all(void **state)
     size_t n = 0;
 
     (void)state;
-    assert_int_equal(read_replace(at("new/folders/x"), "old", 3, &err), OOM_OK);
+    assert_int_equal(read_replace(scratch_at("new/folders/x"), "old", 3, &err), OOM_OK);
     holds("new/folders/x", "old");
     do {
         oom_status status;
@@ -436,10 +397,10 @@ static void a_file_is_replaced_whole_or_not_at_all(void **state)
         refuse_errno = ENOSPC;
         refuse_system = (refusal){ .left = ++n };
         err.msg[0] = '\0';
-        status = read_replace(at("new/folders/x"), "new", 3, &err);
+        status = read_replace(scratch_at("new/folders/x"), "new", 3, &err);
         refuse_system.left = 0;
         assert_int_equal(open_descriptors(), before);
-        assert_int_equal(files_in(at("new/folders")), 3);       /* . and .. and the file */
+        assert_int_equal(files_in(scratch_at("new/folders")), 3);       /* . and .. and the file */
         if (refuse_system.refused) {
             assert_int_equal(status, OOM_IO);
             assert_non_null(strstr(err.msg, "new/folders/x: No space left on device"));
@@ -447,7 +408,7 @@ static void a_file_is_replaced_whole_or_not_at_all(void **state)
         }
     } while (refuse_system.refused);
     holds("new/folders/x", "new");
-    assert_int_equal(read_replace(at("new/folders/x/y"), "new", 3, &err), OOM_NOTFOUND);
+    assert_int_equal(read_replace(scratch_at("new/folders/x/y"), "new", 3, &err), OOM_NOTFOUND);
     assert_non_null(strstr(err.msg, "x/y: Not a directory"));
 }
 
@@ -467,20 +428,20 @@ static void limits_of_the_process_are_errors_in_one_line(void **state)
     small.rlim_cur = 100;
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    assert_int_equal(read_replace(at("full"), text, sizeof text, &err), OOM_IO);
+    assert_int_equal(read_replace(scratch_at("full"), text, sizeof text, &err), OOM_IO);
     setrlimit(RLIMIT_FSIZE, &size);
     assert_non_null(strstr(err.msg, "full: File too large"));
-    assert_int_equal(read_path_kind(at("full")), READ_ABSENT);
+    assert_int_equal(read_path_kind(scratch_at("full")), READ_ABSENT);
 
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-    assert_int_equal(one_model(at("g/x.gguf"), &err), OOM_IO);
+    assert_int_equal(one_model(scratch_at("g/x.gguf"), &err), OOM_IO);
     assert_non_null(strstr(err.msg, "x.gguf: Too many open files"));
-    assert_int_equal(one_model(at("c"), &err), OOM_IO);
+    assert_int_equal(one_model(scratch_at("c"), &err), OOM_IO);
     assert_non_null(strstr(err.msg, "/c: Too many open files"));
-    assert_int_equal(read_replace(at("full"), text, sizeof text, &err), OOM_IO);
+    assert_int_equal(read_replace(scratch_at("full"), text, sizeof text, &err), OOM_IO);
     setrlimit(RLIMIT_NOFILE, &files);
     assert_non_null(strstr(err.msg, "full: Too many open files"));
-    assert_int_equal(one_model(at("g/x.gguf"), &err), OOM_OK);
+    assert_int_equal(one_model(scratch_at("g/x.gguf"), &err), OOM_OK);
 
     if (getenv("RELIABILITY"))
         fprintf(stderr, "%zu requests and calls of readers refused\n", counted);

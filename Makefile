@@ -41,7 +41,7 @@ REST    := $(filter-out %/mkembed.o %/main.o,$(call objects,src/shell/*.c src/mo
 MODULE  := $(BUILD)/obj/src/shell/lookup.o $(BUILD)/obj/embed.o
 EMBED   := $(sort $(wildcard lua/*.lua lua/*/*.lua presets/*/*.json))
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
-RIG     := $(patsubst tests/shell/%.c,$(BUILD)/%,$(wildcard tests/shell/*.c)) $(BUILD)/life
+RIG     := $(patsubst tests/shell/%.c,$(BUILD)/%,$(wildcard tests/shell/*.c)) $(BUILD)/life $(BUILD)/prompt
 MANUAL  := man/man1/oomph.1 bash-completion/completions/oomph zsh/site-functions/_oomph \
            fish/vendor_completions.d/oomph.fish
 LIBS    := $(BUILD)/libshell.a $(BUILD)/libbind.a $(BUILD)/libread.a $(BUILD)/liboom.a
@@ -125,8 +125,10 @@ $(BUILD)/%: tests/shell/%.c $(BUILD)/flags | $(NEEDS)
 	@mkdir -p $(@D)
 	$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< $$(pkg-config --cflags --libs vterm) -lutil
 
-$(BUILD)/life: tests/life/life.c $(BUILD)/flags | $(NEEDS)
-	$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $< -lutil
+$(BUILD)/life: tests/life/life.c
+$(BUILD)/prompt: tests/fuzz/prompt.c
+$(BUILD)/life $(BUILD)/prompt: $(BUILD)/flags | $(NEEDS)
+	$(COMPILE) -MF $@.d -MT $@ $(LDFLAGS) -o $@ $(filter %.c,$^) -lutil
 
 $(BUILD)/bench/%: tests/bench/%.c $(LIBS) $(BUILD)/flags | $(NEEDS)
 	@mkdir -p $(@D)
@@ -191,14 +193,16 @@ completions: need all $(RIG)                    ## try the completions in zsh an
 	    command -v $$shell >/dev/null || { echo "$$shell is not installed" >&2; exit 1; }; \
 	    BUILD=$(BUILD) $(BUILD)/replay tests/completions/$$shell.session || exit 1; done
 
-FUZZ     = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+# A harness for each reader, the options and the charts; and a shell with sanitizers to type at.
+FUZZ     = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_$(or $(ONLY),*).c)) \
+           $(if $(filter-out prompt,$(ONLY)),,$(BUILD)/fuzz/oomph $(BUILD)/fuzz/prompt)
 SECONDS ?= 60
-fuzz: need                                      ## fuzz every reader (clang; SECONDS= each, RUNS=, ONLY=gguf)
+fuzz: need                                      ## fuzz readers, options, charts, the prompt (clang; SECONDS= each, RUNS=, ONLY=gguf)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang $(FUZZ) \
 	    CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
 	@BUILD=$(BUILD)/fuzz TIME=$(SECONDS) RUNS=$(RUNS) ONLY=$(ONLY) tests/fuzz/run
 
-$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libread.a $(BUILD)/liboom.a $(BUILD)/flags
+$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(LIBS) $(BUILD)/flags
 	$(COMPILE) -fsanitize=fuzzer -MF $@.d -MT $@ -o $@ $(filter %.c %.a,$^) $(TEST_LIBS) -lm
 
 life: all $(BUILD)/life                         ## a million commands, 200 interrupts, lost terminals (minutes)

@@ -107,6 +107,13 @@ function M.one_precision(call, opts)
     return p
 end
 
+--- A sweep that is part of an answer: Ctrl-C stops the question, since half of it is no answer.
+function M.sweep(opts)
+    local asked = require("oomph.sweep").sweep(opts)
+    require("oomph.rows").state(asked).whole = true
+    return asked
+end
+
 --- The message of an error raised on purpose.
 function M.reason(problem) return (tostring(problem):gsub("^[%w]+: ", "", 1)) end
 

@@ -39,10 +39,10 @@ local DRAWN_BY = {
 
 --- A description of lua/figure.lua as text.
 function M.text(fig, opts)
-    if not fig then
-        return figure.NOTHING
-    end
     local on = page.of(opts or {})
+    if not fig then
+        return page.cut(on, figure.NOTHING, on.width)
+    end
     return fig.kind == "spark" and draw_spark(fig, on) or require(DRAWN_BY[fig.kind]).draw(fig, on)
 end
 

@@ -23,7 +23,7 @@ local length, sorted_names, expect_table = shape.length, shape.sorted_names, sha
 -- there.
 function M.spark(list, opts)
     expect_table(list, "spark", "a list of numbers")
-    local fig = { kind = "spark", values = {}, n = length(list) }
+    local fig = { kind = "spark", values = {}, n = length(list, "spark") }
     local low, high
     for i = 1, fig.n do
         local v = number(list[i], "spark", "value " .. i)
@@ -59,7 +59,7 @@ local function rows_of(t, who)
     if type(t.rows) == "table" then
         t = t.rows
     end
-    local rows, n = {}, length(t)
+    local rows, n = {}, length(t, who)
     for i = 1, n do
         local row = t[i]
         if type(row) == "table" then
@@ -240,8 +240,9 @@ local function series_of(t, opts)
     if type(t.series) == "table" then
         t = t.series
     end
-    local list, n = {}, length(t)
+    local list, n = {}, length(t, "plot")
     if n == 0 then
+        expect_table(opts.order or {}, "plot", "order as a list of names")
         for _, name in ipairs(opts.order or sorted_names(t)) do
             if t[name] ~= nil then
                 list[#list + 1] = { name = tostring(name), points = t[name] }
@@ -285,13 +286,17 @@ end
 
 local function absent_text(absent)
     if type(absent) == "table" then
-        local names = #absent > 0 and absent or sorted_names(absent)
+        local names = #absent > 0 and {} or sorted_names(absent)
+        for i, name in ipairs(absent) do
+            names[i] = tostring(name)
+        end
         if #names == 0 then
             return nil
         end
         return table.concat(names, ", ") .. (#names == 1 and " does not fit" or " do not fit")
     end
-    return absent and absent .. (tostring(absent):find(" ") and "" or " does not fit")
+    absent = absent and tostring(absent)
+    return absent and absent .. (absent:find(" ") and "" or " does not fit")
 end
 
 -- Which axes are logarithmic, as letters, and the limits given: {xmin=, xmax=, ymin=, ymax=}.
@@ -325,7 +330,7 @@ function M.plot(t, opts)
     local lo_x, hi_x, lo_y, hi_y
     for s, one in ipairs(list) do
         expect_table(one.points, "plot", "a list of points for " .. (one.name or "the series"))
-        local points, n, drawn = {}, length(one.points), false
+        local points, n, drawn = {}, length(one.points, "plot"), false
         for i = 1, n do
             local x, y = point_of(one.points[i], i, opts, one.name)
             if cut(x, limits.xmin, limits.xmax, log_x)
@@ -390,9 +395,9 @@ end
 -- A list of lists of numbers, first list at the bottom, as rows.
 local function matrix_rows(t)
     local rows = {}
-    for y = 1, length(t) do
+    for y = 1, length(t, "heatmap") do
         expect_table(t[y], "heatmap", "row " .. y .. " as a list of numbers")
-        for x = 1, length(t[y]) do
+        for x = 1, length(t[y], "heatmap") do
             rows[#rows + 1] = { x = x, y = y, value = t[y][x] }
         end
     end

@@ -9,8 +9,6 @@ local M = {}
 
 local SHOWN = 30        -- rows of fit{} printed; all of them are in .rows
 
-local function sweep(o) return require("oomph.sweep").sweep(o) end
-
 --- Keeps of the rows of one model those a person would consider: what is stored, and what is
 -- narrower.
 local function considered(rows, facts)
@@ -49,8 +47,8 @@ function M.quant(opts)
     local model = ask.need("quant", o, "model", "llama-3.1-8b")
     local device = ask.need("quant", o, "device", "rtx-4090")
     local facts = core.model_facts(model)
-    local asked = sweep(ask.with(o, { model = { model }, device = { device }, precision = tried(o),
-        show = SHOW }))
+    local asked = ask.sweep(ask.with(o, { model = { model }, device = { device },
+        precision = tried(o), show = SHOW }))
     local list = {}
     for i = 1, #asked do list[i] = asked[i] end
     local rows = considered(list, facts)
@@ -187,7 +185,7 @@ function M.fit(opts)
     local groups, order, short = by_seq(names, seq)
     local found = { rows = {}, asked = 0, impossible = 0 }
     for _, at in ipairs(order) do
-        collect(found, sweep(ask.with(o, { model = names_of(groups[at]), device = device,
+        collect(found, ask.sweep(ask.with(o, { model = names_of(groups[at]), device = device,
             precision = tried(o),
             seq = at, show = SHOW })), groups[at])
     end

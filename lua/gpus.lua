@@ -134,7 +134,7 @@ function M.gpus(opts)
     for i, name in ipairs(labels) do
         specs[i] = about[name].instance and about[name].instance.label or name
     end
-    local asked = sweeps.sweep(ask.with(o, { model = { model }, precision = { precision },
+    local asked = ask.sweep(ask.with(o, { model = { model }, precision = { precision },
         device = specs,
         show = { "total", "available", "free", "fits" } }))
     local rows, done, tried, seen = {}, {}, 0, {}

@@ -8,7 +8,7 @@ local term = require("oomph.term")
 M.MIN_WIDTH = 40 -- below it only numbers are written
 M.MIN_LABEL = 12 -- columns that a label keeps
 
-local MAX_WIDTH = 400
+local MAX_WIDTH, MAX_HEIGHT = 400, 200
 
 --- Where a chart goes: width, colour, glyphs.
 function M.of(opts)
@@ -19,8 +19,8 @@ function M.of(opts)
     end
     return {
         width = math.min(math.tointeger(opts.width) or settings.width, MAX_WIDTH),
-        height = math.tointeger(opts.height) or settings.tty and settings.height
-            and math.max(8, settings.height // 3) or 14,
+        height = math.min(math.tointeger(opts.height) or settings.tty and settings.height
+            and math.max(8, settings.height // 3) or 14, MAX_HEIGHT),
         colour = opts.colour or settings.colour,
         ascii = ascii,
         glyphs = ascii and paint.ascii or paint.unicode,

@@ -8,9 +8,9 @@ local M = { methods = {} }
 
 local meta = { __methods = M.methods } -- Tab lists them
 
---- What a sweep is: axes, labels, columns; a query: where, group, by, smallest, top; selected:
--- the columns shown; stored: its rows, once looked at. `fixed` where no query of the grid stands
--- for them: they were sorted, or kept by a function.
+--- What a sweep is: axes, labels, columns; a query: where, group, by, smallest, top, whole (all or
+-- an error: Ctrl-C); selected: the columns shown; stored: its rows, once looked at. `fixed` where no
+-- query of the grid stands for them: they were sorted, or kept by a function.
 function M.state(self) return rawget(self, meta) end
 
 local state = M.state
@@ -81,12 +81,16 @@ end
 -- is asked of a value that they lack; none of them is the best.
 function M.query(st)
     return { columns = st.columns, reasons = not st.group and not st.top, group = st.group,
-        by = st.by, smallest = st.smallest, top = st.top }
+        by = st.by, smallest = st.smallest, top = st.top, whole = st.whole }
 end
 
 function M.stored(self)
     local st = state(self)
-    if not st.stored then st.stored = M.run(st, M.query(st)) end
+    if not st.stored then
+        local got = M.run(st, M.query(st))
+        if st.whole and got.stopped then error("interrupted", 0) end
+        st.stored = got
+    end
     return st.stored
 end
 

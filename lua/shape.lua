@@ -31,13 +31,19 @@ function M.size(v, who, name)
     return v and (math.tointeger(v) or v)
 end
 
+local MOST = 1000000 -- values in a list, holes counted
+
 --- Largest index of a list that may have holes.
-function M.length(list)
+function M.length(list, who)
     local n = math.tointeger(list.n) or 0
     for k in pairs(list) do
         if math.type(k) == "integer" and k > n then
             n = k
         end
+    end
+    if n > MOST then
+        M.fail("%s: a list up to %s, at most %s can be drawn", who, units.group(n),
+            units.group(MOST))
     end
     return n
 end
@@ -66,8 +72,15 @@ local CHOICES = {
     units = { GiB = true, GB = true },
 }
 
--- Options every chart has, that must be one of a few words or a number of columns or rows.
+local TEXT = { "title", "capacity_label", "unit", "xkind", "ykind" }
+
+-- Options that must be text, one of a few words, or a number of columns or rows.
 local function check_common(opts, who)
+    for _, name in ipairs(TEXT) do
+        if opts[name] ~= nil and type(opts[name]) ~= "string" then
+            M.fail("%s: %s is a %s, expected text", who, name, type(opts[name]))
+        end
+    end
     for _, name in ipairs { "width", "height" } do
         local n = opts[name]
         if n ~= nil and not (type(n) == "number" and math.tointeger(n) and n >= 1) then

@@ -82,7 +82,8 @@ static void sort_found(void)
 {
     size_t kept = 0;
 
-    qsort(found.items, found.n, sizeof *found.items, by_name);
+    if (found.n)
+        qsort(found.items, found.n, sizeof *found.items, by_name);
     for (size_t i = 0; i < found.n; i++) {
         if (kept && !strcmp(found.items[kept - 1].name, found.items[i].name)) {
             free(found.items[i].name);

@@ -41,6 +41,7 @@ static char *plain_line(const char *prompt)
 #include <poll.h>
 #include <readline/readline.h>
 
+static bool line_ended;                 /* after Ctrl-C: a newline was handed over */
 static volatile sig_atomic_t resized, resumed;
 
 static void on_signal(int number)
@@ -72,7 +73,8 @@ static bool wait_for_key(int fd)
 
 /* Readline keeps the same line after Ctrl-C. This reader never sits in read() with a signal
  * pending: it empties the line and hands over a newline, and the loop sees the flag. A new size is
- * answered here, too: Readline would draw inside its signal handler. */
+ * answered here, too: Readline would draw inside its signal handler. Who reads on after the newline
+ * is in the middle of a paste, which ends with the input alone. */
 static int interruptible_getc(FILE *in)
 {
     history_load();                     /* the prompt is there, and nobody types this fast */
@@ -80,7 +82,10 @@ static int interruptible_getc(FILE *in)
         bool key = wait_for_key(fileno(in));
 
         rl_check_signals();
+        if (interrupt_pending && line_ended)
+            return EOF;
         if (interrupt_pending) {
+            line_ended = true;
             rl_point = rl_end;          /* a block has several rows: go on below the last */
             rl_redisplay_function();
             fputs("^C", rl_outstream);
@@ -253,6 +258,7 @@ char *input_line(const char *prompt, const char *pending)
     continued = pending != NULL;
     complete_pending(pending);
     resized = resumed = 0;              /* there is no line yet to draw anew */
+    line_ended = false;
     if (RL_ISSTATE(RL_STATE_INITIALIZED))
         rl_reset_screen_size();         /* it may have changed while a script ran */
     line = readline(prompt);

@@ -65,6 +65,15 @@ bool interrupt_seen(void)
     return seen;
 }
 
+bool interrupt_cut_output(void)
+{
+    bool cut = seen && ferror(stdout) && !interrupt_output_gone();
+
+    if (cut)
+        clearerr(stdout);
+    return cut;
+}
+
 bool interrupt_output_gone(void)
 {
     struct pollfd out = { STDOUT_FILENO, 0, 0 };
@@ -100,6 +109,7 @@ void interrupt_install(lua_State *L, bool interactive)
 
 void interrupt_reset(lua_State *L)
 {
+    interrupt_cut_output();
     interrupt_pending = echoed = seen = 0;
     lua_sethook(L, look, LUA_MASKCOUNT, INSTRUCTIONS);
 }

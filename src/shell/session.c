@@ -417,7 +417,7 @@ void session_error(session *s)
 
 bool session_flush(session *s)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || interrupt_cut_output())
         return true;
     if (!interrupt_output_gone()) {
         fprintf(stderr, "oomph: cannot write: %s\n", strerror(errno));

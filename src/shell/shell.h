@@ -60,6 +60,8 @@ void interrupt_end_echo(void);
 void interrupt_echo_gone(void);                     /* something was written over it */
 /* Ctrl-C was pressed since the prompt, whoever answered it: a sweep keeps the rows it has. */
 bool interrupt_seen(void);
+/* True when it was Ctrl-C that cut a write to stdout short: no error of the output's. */
+bool interrupt_cut_output(void);
 /* True when nobody reads our output any more: a closed pipe. */
 bool interrupt_output_gone(void);
 

@@ -29,19 +29,18 @@ local function adds_less_than(mib, n, call) -- once what may be kept is there
     assert(more < mib, ("%d calls left %.1f MiB"):format(n, more))
 end
 
--- Found by life: each size that was ever named was kept.
+-- Each size that was ever named was kept.
 test("the sizes of three thousand devices are not kept", function()
     adds_less_than(3, 3000, function(i) ask { device = 24000000000 + i } end)
 end)
 
--- Found by life: the collector did not know what a model holds, and came too late.
+-- The collector did not know what a model holds, and came too late.
 test("twenty thousand models given as tables are given back", function()
     adds_less_than(20, 20000, function(i)
         ask { model = { params = 7e9 + i, hidden_size = 4096, num_hidden_layers = 32 } }
     end)
 end)
 
--- Found by life: the same, of rows.
 test("the rows of forty sweeps are given back", function()
     adds_less_than(30, 40, function()
         local s = sweep { model = "llama-3.1-8b", device = "rtx-4090", precision = "int8",
@@ -56,7 +55,7 @@ test("names that were forgotten are read again, with the same answer", function(
     equal(ask {}.total, first)
 end)
 
--- Found by fuzz_options: 50^15 values were to be copied.
+-- 50^15 values were to be copied.
 test("a table whose parts are shared is refused when it is too large", function()
     local shared = { 1 }
     for _ = 1, 14 do

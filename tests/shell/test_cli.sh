@@ -88,7 +88,6 @@ is "save writes a script that gives the same answers" 0 "4 lines in *
 42
 llama-3.1-8b" "" sh -c 'cd "$scratch" && printf "a = 6 * 7\na\nmodel = \"llama-3.1-8b\"\nmodel;\nsave(\"plan.lua\");\nprint(save(\"plan.lua\"))\n" | "$oomph" | tail -n 1 &&
     echo "print(_)" >>plan.lua && "$oomph" plan.lua'
-# Found by life: every line was kept for ever.
 is "save has the last ten thousand lines, and says so" 0 "10000 lines in *; 51 before them are no longer kept
 x = 51*" "" sh -c 'cd "$scratch" && { for i in $(seq 0 10050); do echo "x = $i"; done; echo "print(save(\"plan.lua\"))"; } | "$oomph" && sed -n 2p plan.lua'
 is "save says why it could not" 1 "" "error: cannot write /nowhere/plan.lua: No such file or directory" "$oomph" -e 'save("/nowhere/plan.lua")'

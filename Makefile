@@ -205,7 +205,7 @@ fuzz: need                                      ## fuzz readers, options, charts
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(LIBS) $(BUILD)/flags
 	$(COMPILE) -fsanitize=fuzzer -MF $@.d -MT $@ -o $@ $(filter %.c %.a,$^) $(TEST_LIBS) -lm
 
-life: all $(BUILD)/life                         ## a million commands, 200 interrupts, lost terminals (minutes)
+life: need all $(BUILD)/life                    ## a million commands, 200 interrupts, lost terminals (minutes)
 	@BUILD=$(BUILD) $(BUILD)/life --long
 
 valgrind: need all $(UNIT) $(BUILD)/fake_nvml.so ## the unit tests under memcheck

@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +67,7 @@ static inline double fuzz_double(fuzz_bytes *b)
     if (which < sizeof special / sizeof *special)
         return special[which];
     if (which < 16)
-        return which < 13 ? 0.0 / 0.0 : which < 14 ? 1.0 / 0.0 : -1.0 / 0.0;
+        return which < 13 ? (double)NAN : which < 14 ? (double)INFINITY : -(double)INFINITY;
     if (which < 128)
         return (double)fuzz_byte(b) / 8;
     bits = fuzz_word64(b);

@@ -23,8 +23,12 @@ end
 return function(which, options)
     local name = names[which % #names + 1]
     local ok, result = pcall(oomph[name], options)
-    local fine, why = true, result
-    if ok then fine, why = pcall(holds, name, result) else fine = asked.for_people(result) end
-    if fine and why then return end
+    local why = result
+    if ok then
+        ok, why = pcall(holds, name, result)
+        if ok and why then return end
+    elseif asked.for_people(result) then
+        return
+    end
     error(("%s%s\n%s"):format(name, asked.literal(options), tostring(why)), 0)
 end

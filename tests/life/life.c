@@ -192,7 +192,7 @@ static bool interrupt_once(pty *p, unsigned long i, bool *stopped)
     pty_type(p, question);
     for (long until = pty_now_ms() + (long)random_below(is_long ? 500 : 100); pty_now_ms() < until;)
         if (which == PRINTING)          /* nobody reads: a write is what is interrupted */
-            usleep(1000);
+            poll(NULL, 0, 1);
         else
             pty_read(p, 5);
     write_key(p, "\003");

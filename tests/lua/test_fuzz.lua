@@ -4,31 +4,31 @@ local chart = require("oomph.chart")
 local term = require("oomph.term")
 
 test("a title that is no text is refused", function()
-    raises(function() bars({ 1 }, { title = 7 }) end, "bars: title is a number, expected text")
+    raises(function() chart.bars({ 1 }, { title = 7 }) end, "bars: title is a number, expected text")
 end)
 
 test("an order that is no list is refused", function()
-    raises(function() plot({}, { order = 0 }) end, "plot: expected order as a list of names, not a number")
+    raises(function() chart.plot({}, { order = 0 }) end, "plot: expected order as a list of names, not a number")
 end)
 
 test("what is absent may be called anything", function()
-    assert(plot({ { 1, 2 } }, { absent = { true, 1.5 } }))
+    assert(chart.plot({ { 1, 2 } }, { absent = { true, 1.5 } }))
 end)
 
 test("a list with a value at the end of the world is refused, not walked", function()
     for _, name in ipairs { "spark", "bars", "stack", "plot" } do
         raises(function() chart[name] { [1 << 40] = 1 } end, name .. ": a list up to 1 099 511 627 776")
     end
-    raises(function() heatmap { { [1 << 40] = 1 } } end, "heatmap: a list up to 1 099 511 627 776")
+    raises(function() chart.heatmap { { [1 << 40] = 1 } } end, "heatmap: a list up to 1 099 511 627 776")
 end)
 
 test("nothing to draw is not wider than asked", function()
     for width = 1, 20 do
-        assert(term.width(spark({}, { width = width })) <= width)
+        assert(term.width(chart.spark({}, { width = width })) <= width)
     end
 end)
 
 test("a chart of a million rows is as high as a chart can be", function()
-    local _, lines = plot({ { 1, 2 } }, { height = 1000000 }):gsub("\n", "")
+    local _, lines = chart.plot({ { 1, 2 } }, { height = 1000000 }):gsub("\n", "")
     assert(lines < 210, lines)
 end)

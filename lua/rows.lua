@@ -8,8 +8,8 @@ local M = { methods = {} }
 
 local meta = { __methods = M.methods } -- Tab lists them
 
---- What a sweep is: axes, labels, columns; a query: where, group, by, smallest, top, whole (all or
--- an error: Ctrl-C); selected: the columns shown; stored: its rows, once looked at. `fixed` where no
+--- What a sweep is: axes, labels, columns; a query: where, group, by, smallest, top, whole (Ctrl-C
+-- leaves no rows); selected: the columns shown; stored: its rows, once looked at. `fixed` where no
 -- query of the grid stands for them: they were sorted, or kept by a function.
 function M.state(self) return rawget(self, meta) end
 

@@ -82,7 +82,7 @@ static inline lua_Integer fuzz_integer(fuzz_bytes *b)
     if (which < 64)
         return which;
     if (which < 128)
-        return (lua_Integer)((uint64_t)1 << (which & 63));
+        return which == 127 ? INT64_MIN : (int64_t)1 << (which - 64);
     if (which < 160)
         return INT64_MAX - (which - 128);
     if (which < 192)
@@ -95,7 +95,8 @@ static inline void fuzz_push_text(lua_State *L, fuzz_bytes *b)
 {
     static const char *const pieces[] = { "a", " ", "漢", "é", "e\xcc\x81", "\xf0\x9f\x98\x80",
         "\x1b[31m", "\x1b[0m", "\x1b]8;;x\x07", "\x1b", "\xff", "\xe6\xbc", "\t", "\n", "\r", "\x7f",
-        "\xc2\x9b", "\xe2\x80\x8b", "\xe2\x80\xae\xe2\x80\xac", "%s", "%d", "\"", "'", "\\", "&lt;", "<", "0" };
+        "\xc2\x9b", "\xe2\x80\x8b", "\xe2\x80\xae\xe2\x80\xac", "%s", "%d", "\"", "'", "\\",
+        "&lt;", "<", "0" };
     int n = fuzz_byte(b) % 24;
     luaL_Buffer text;
 

@@ -40,6 +40,8 @@ typedef struct {
     VTermScreen *screen;
     int fd, columns, rows;
     pid_t pid;
+    char held[4];                       /* the beginning of a character whose rest is to come */
+    size_t n_held;
 } terminal;
 
 static terminal terminals[TERMINALS];
@@ -59,23 +61,43 @@ static long now_ms(void)
 
 /* ---- the terminal ---------------------------------------------------------------------------- */
 
+/* Bytes of the text that end with a whole character: libvterm garbles one that comes in two. */
+static size_t whole(const char *text, size_t n)
+{
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        unsigned char c = (unsigned char)text[n - back];
+
+        if (c < 0x80)
+            return n;
+        if (c >= 0xc0)
+            return back < (c >= 0xf0 ? 4u : c >= 0xe0 ? 3u : 2u) ? n - back : n;
+    }
+    return n;
+}
+
 /* Feeds what the shell wrote to the screen for up to `ms`; false when nothing came. */
 static bool feed(int ms)
 {
     struct pollfd p = { t->fd, POLLIN, 0 };
     char buf[65536];
     ssize_t n;
-    size_t answer;
+    size_t answer, all, now;
 
     if (t->fd < 0 || poll(&p, 1, ms) <= 0)
         return false;
-    n = read(t->fd, buf, sizeof buf);
+    memcpy(buf, t->held, t->n_held);
+    n = read(t->fd, buf + t->n_held, sizeof buf - t->n_held);
     if (n <= 0) {
         close(t->fd);
         t->fd = -1;
+        t->n_held = 0;
         return false;
     }
-    vterm_input_write(t->vt, buf, (size_t)n);
+    all = t->n_held + (size_t)n;
+    now = whole(buf, all);
+    t->n_held = all - now;
+    memcpy(t->held, buf + now, t->n_held);
+    vterm_input_write(t->vt, buf, now);
     while ((answer = vterm_output_read(t->vt, buf, sizeof buf)) > 0)
         (void)!write(t->fd, buf, answer);
     return true;

@@ -46,12 +46,23 @@ const oom_format *oom_format_find(const char *name)
     return NULL;
 }
 
+/* A recipe asks several times a tensor: from the type's number to its place above. */
+static const uint8_t place_of_id[] = {
+    [0] = 0,   [1] = 1,   [2] = 3,   [3] = 4,   [6] = 5,   [7] = 6,   [8] = 7,   [9] = 8,
+    [10] = 9,  [11] = 10, [12] = 11, [13] = 12, [14] = 13, [15] = 14, [16] = 15, [17] = 16,
+    [18] = 17, [19] = 18, [20] = 19, [21] = 20, [22] = 21, [23] = 22, [24] = 23, [25] = 24,
+    [26] = 25, [27] = 26, [28] = 27, [29] = 28, [30] = 2,  [34] = 29, [35] = 30, [39] = 31,
+    [40] = 32, [41] = 33, [42] = 34,
+};
+
 const oom_format *oom_format_by_ggml_id(int32_t id)
 {
-    for (size_t i = 0; i < N_FORMATS; i++)
-        if (id >= 0 && formats[i].ggml_id == id)
-            return &formats[i];
-    return NULL;
+    const oom_format *f;
+
+    if (id < 0 || (size_t)id >= sizeof place_of_id)
+        return NULL;
+    f = &formats[place_of_id[id]];
+    return f->ggml_id == id ? f : NULL;
 }
 
 oom_status oom_format_row_bytes(const oom_format *f, uint64_t n, uint64_t *bytes, oom_error *err)

@@ -116,6 +116,14 @@ static void put(const oom_alloc *a, void *p, size_t n, size_t each)
         a->resize(a->ctx, p, n * each + 1, 0);
 }
 
+/* Long, and mostly never looked at: only the head is cleared. */
+static oom_notes *new_notes(const oom_alloc *a)
+{
+    oom_notes *n = a->resize(a->ctx, NULL, 0, oom_notes_bytes() + 1);
+
+    return n ? memset(n, 0, PLAN_NOTES_HEAD) : NULL;
+}
+
 #define MAX_THREADS 16
 
 /* Rows of one worker that follow each other in the grid. */
@@ -295,7 +303,7 @@ static oom_status prepare_worker(run *r, worker *w, bool notes, oom_error *err)
               : g->n_models * g->n_precisions * g->n_variants * w->jobs_per_unit;
     w->n_best = r->q->group != OOM_AXES ? group_size(g, r->q->group) : r->q->top;
     w->plan = get(r->alloc, 1, oom_plan_bytes());
-    w->notes = notes ? get(r->alloc, 1, oom_notes_bytes()) : NULL;
+    w->notes = notes ? new_notes(r->alloc) : NULL;
     w->available = get(r->alloc, g->n_devices, sizeof *w->available);
     w->best = get(r->alloc, w->n_best, sizeof *w->best);
     return w->plan && (w->notes || !notes) && w->available && w->best ? OOM_OK : no_memory(err);

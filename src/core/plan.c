@@ -1,6 +1,7 @@
 /* plan.c: prepare once, then a point costs a few integer operations per kind of cache.
  * How weights and caches are dealt to ranks is deal.c's. */
 #include "plan.h"
+#include "recipe.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -217,15 +218,18 @@ static uint32_t count_layers(const oom_model *m)
 static oom_status weigh_and_place(oom_plan *p, oom_error *err)
 {
     const oom_alloc *a = oom_arena_alloc(p->model->arena);
-    size_t bytes = (p->inventory->n_tensors + 1) * sizeof(uint64_t);
+    size_t n = p->inventory->n_tensors + 1, bytes = n * (sizeof(uint64_t) + sizeof(oom_format *));
     uint64_t *each = a->resize(a->ctx, NULL, 0, bytes), total = 0;
+    const oom_format **formats;
     oom_status st;
 
     if (!each)
         return oom_fail(err, OOM_NOMEM, "out of memory");
-    st = oom_precision_weigh(p->inventory, &p->precision, each, &total, err);
+    formats = (const oom_format **)(void *)(each + n);
+    st = precision_weigh(p->inventory, &p->precision, each, p->engine->place ? formats : NULL,
+                         &total, err);
     if (st == OOM_OK)
-        st = p->engine->place ? p->engine->place(p, each, err) : plan_place(p, each, err);
+        st = p->engine->place ? p->engine->place(p, each, formats, err) : plan_place(p, each, err);
     a->resize(a->ctx, each, bytes, 0);
     if (st != OOM_OK)
         return st;
@@ -251,7 +255,7 @@ oom_status oom_plan_make_noting(oom_plan *p, oom_notes *notes, oom_model *m,
     const oom_format *automatic;
     oom_status st;
 
-    memset(p, 0, sizeof *p);
+    memset(p, 0, offsetof(oom_plan, own));
     p->model = m;
     p->notes = notes;
     p->engine = engine;

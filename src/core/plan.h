@@ -32,7 +32,9 @@ typedef struct {
     uint64_t learned;                   /* overhead beyond the rules, from a log of this device */
 } plan_class;
 
-struct oom_notes { union { max_align_t align; unsigned char bytes[1 << 19]; } own; };
+/* Only the head is zero at first: what engines keep behind it they clear themselves. */
+#define PLAN_NOTES_HEAD 64
+struct oom_notes { union { max_align_t align; unsigned char bytes[1 << 20]; } own; };
 
 struct oom_plan {
     oom_model *model;
@@ -49,7 +51,8 @@ struct oom_plan {
     plan_stage stages[PLAN_STAGES];
     plan_class classes[OOM_MAX_DEVICES];
     bool ran_out;                       /* of memory, at a point: what it gave is no answer */
-    union { max_align_t align; unsigned char bytes[49152]; } own;    /* the engine's numbers */
+    /* The engine's numbers, last: what an engine does not use nobody need clear. */
+    union { max_align_t align; unsigned char bytes[49152]; } own;
 };
 
 /* A rule set: one file under engine/, one row in engine.c. */
@@ -65,7 +68,8 @@ struct oom_engine {
     bool takes_notes;                   /* works out what plans had better share */
     bool ggml_files;                    /* fp16, bf16, fp32 mean llama.cpp's files */
     /* Where each tensor lies: fills weights of stages. NULL: plan_place. */
-    oom_status (*place)(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err);
+    oom_status (*place)(oom_plan *p, const uint64_t *tensor_bytes,
+                        const oom_format *const *formats, oom_error *err);
     /* Works out what depends on neither batch nor seq, into p->own. NULL: nothing to do. */
     oom_status (*prepare)(oom_plan *p, oom_error *err);
     /* Everything at one point for one class of ranks: kv, state, activations, overhead.

@@ -251,8 +251,9 @@ static oom_status weigh_stored(scale *s, oom_error *err)
     return oom_precision_weigh(m, &p, s->each, &s->sum, err);
 }
 
-oom_status oom_precision_weigh(const oom_model *inventory, const oom_precision *p,
-                               uint64_t *tensor_bytes, uint64_t *total, oom_error *err)
+oom_status precision_weigh(const oom_model *inventory, const oom_precision *p,
+                           uint64_t *tensor_bytes, const oom_format **formats, uint64_t *total,
+                           oom_error *err)
 {
     scale s = { .inventory = inventory };
     oom_status status = OOM_OK;
@@ -274,16 +275,24 @@ oom_status oom_precision_weigh(const oom_model *inventory, const oom_precision *
             scale_put(&s, i, tensor_bytes_in(&inventory->tensors[i], p->format));
         break;
     case OOM_PRECISION_GGUF:
-        status = gguf_recipe_apply(inventory, p->recipe, NULL, &s, err);
+        status = gguf_recipe_apply(inventory, p->recipe, formats, &s, err);
         break;
     case OOM_PRECISION_RECIPE:
         status = hf_recipe_weigh(p, &s, err);
         break;
     }
+    if (status == OOM_OK && formats && p->kind != OOM_PRECISION_GGUF)
+        status = oom_precision_formats(inventory, p, formats, err);
     if (status != OOM_OK)
         return status;
     if (s.sum == SAT_TOOLARGE)
         return oom_fail(err, OOM_TOOLARGE, "%s in %s: too large", inventory->id, p->name);
     *total = s.sum;
     return OOM_OK;
+}
+
+oom_status oom_precision_weigh(const oom_model *inventory, const oom_precision *p,
+                               uint64_t *tensor_bytes, uint64_t *total, oom_error *err)
+{
+    return precision_weigh(inventory, p, tensor_bytes, NULL, total, err);
 }

@@ -49,6 +49,11 @@ static inline bool tensor_in_stack(const oom_tensor *t)
     return t->name && (strncmp(t->name, "enc.", 4) == 0 || strncmp(t->name, "dec.", 4) == 0);
 }
 
+/* oom_precision_weigh and oom_precision_formats in one; formats may be NULL. */
+oom_status precision_weigh(const oom_model *inventory, const oom_precision *p,
+                           uint64_t *tensor_bytes, const oom_format **formats, uint64_t *total,
+                           oom_error *err);
+
 /* ---- llama.cpp's file recipes (recipe_gguf.c) ----------------------------------------------- */
 
 size_t gguf_recipe_count(void);

@@ -20,23 +20,40 @@ static lc_context context(const oom_plan *p, const oom_load *load)
     return lc_context_of(o, sequences, max_u64(load->seq, 1));
 }
 
-/* Caches in one buffer: K, V and states, each tensor aligned. */
+static uint64_t aligned(uint64_t bytes, bool host)
+{
+    return host ? pad_up(bytes, HOST_ALIGN) : pad_up(bytes, DEVICE_ALIGN);
+}
+
+/* Of each layer and tensor of a kind: cells of all streams, or one state a sequence. */
+static uint64_t rows_of(const lc_own *o, const lc_context *c, const lc_kind *k)
+{
+    if (k->state)
+        return c->sequences;
+    return sat_mul(k->windowed ? lc_window_cells(o, c, k->window) : c->cells, c->streams);
+}
+
+/* Caches of one kind in one buffer: K, V and states, each tensor aligned. */
+static uint64_t cache_bytes(const lc_own *o, const lc_kind *k, uint64_t rows, uint32_t buffer)
+{
+    bool host = buffer == o->n_devices;
+    uint64_t k_bytes = aligned(sat_add(sat_mul(k->k_row, rows), host ? 0 : k->k_tail), host);
+    uint64_t v_bytes = aligned(sat_add(sat_mul(k->v_row, rows), host ? 0 : k->v_tail), host);
+
+    return sat_mul(k->layers[buffer], sat_add(k_bytes, v_bytes));
+}
+
 static void caches(const lc_own *o, const lc_context *c, uint32_t buffer, oom_parts *out,
                    const oom_listener *l)
 {
     bool host = buffer == o->n_devices;
-    uint64_t align = host ? HOST_ALIGN : DEVICE_ALIGN;
 
     for (uint32_t i = 0; i < o->n_kinds; i++) {
         const lc_kind *k = &o->kinds[i];
-        uint64_t cells = k->windowed ? lc_window_cells(o, c, k->window) : c->cells;
-        uint64_t rows = k->state ? c->sequences : sat_mul(cells, c->streams), each, bytes;
+        uint64_t rows = rows_of(o, c, k), bytes = cache_bytes(o, k, rows, buffer);
 
         if (!k->layers[buffer])
             continue;
-        each = sat_add(pad_up(sat_add(sat_mul(k->k_row, rows), host ? 0 : k->k_tail), align),
-                       pad_up(sat_add(sat_mul(k->v_row, rows), host ? 0 : k->v_tail), align));
-        bytes = sat_mul(k->layers[buffer], each);
         if (k->state)
             out->state = sat_add(out->state, bytes);
         else
@@ -71,9 +88,14 @@ static void compute(const oom_plan *p, const lc_context *c, uint32_t buffer, oom
 }
 
 /* Logits the caller reads, one row a sequence (llama-context.cpp: output_reserve). */
+static uint64_t output_bytes(const lc_own *o, const lc_context *c)
+{
+    return sat_mul(sat_mul(4, o->vocabulary), c->sequences);
+}
+
 static void outputs(const lc_own *o, const lc_context *c, oom_parts *out, const oom_listener *l)
 {
-    uint64_t bytes = sat_mul(sat_mul(4, o->vocabulary), c->sequences);
+    uint64_t bytes = output_bytes(o, c);
 
     out->activations = sat_add(out->activations, bytes);
     if (l)
@@ -82,18 +104,28 @@ static void outputs(const lc_own *o, const lc_context *c, oom_parts *out, const 
             source, "4 x %llu x %llu", (ull)o->vocabulary, (ull)c->sequences);
 }
 
+static uint32_t buffer_of(const lc_own *o, const plan_class *cl)
+{
+    return o->n_devices ? cl->stage : 0;
+}
+
+static uint64_t runtime_bytes(const oom_plan *p, const plan_class *cl)
+{
+    return p->has_device ? p->where.group[cl->group].device.context_bytes : 0;
+}
+
 static void parts(const oom_plan *p, const oom_load *load, const plan_class *cl, oom_parts *out,
                   const oom_listener *l)
 {
     const lc_own *o = lc_of(p);
     lc_context c = context(p, load);
-    uint32_t buffer = o->n_devices ? cl->stage : 0;
+    uint32_t buffer = buffer_of(o, cl);
 
     caches(o, &c, buffer, out, l);
     compute(p, &c, buffer, out, l);
     if (o->n_devices == 0)
         outputs(o, &c, out, l);
-    out->overhead = p->has_device ? p->where.group[cl->group].device.context_bytes : 0;
+    out->overhead = runtime_bytes(p, cl);
     if (l)
         plan_tell(l, "overhead", OOM_FITTED, out->overhead, "runtime context of the device",
                   "measured contexts by generation (docs/devices.md)", "%s",
@@ -115,6 +147,27 @@ static void host(const oom_plan *p, const oom_load *load, oom_parts *out, const 
     caches(o, &c, o->n_devices, out, l);
     compute(p, &c, o->n_devices, out, l);
     outputs(o, &c, out, l);
+}
+
+static void row(const oom_plan *p, const plan_class *cl, uint64_t seq, uint64_t prompt,
+                const uint64_t *batches, size_t n, uint64_t *totals)
+{
+    const lc_own *o = lc_of(p);
+    uint32_t buffer = buffer_of(o, cl);
+    uint64_t fixed = sat_add(p->stages[cl->stage].weights, runtime_bytes(p, cl));
+
+    for (size_t i = 0; i < n; i++) {
+        lc_context c = context(p, &(oom_load){ batches[i], seq, prompt });
+
+        totals[i] = SAT_TOOLARGE;
+        if (c.sequences > LC_MAX_SEQUENCES)
+            continue;
+        totals[i] = sat_add(fixed, lc_compute(p, &c, buffer));
+        for (const lc_kind *k = o->kinds; k < o->kinds + o->n_kinds; k++)
+            totals[i] = sat_add(totals[i], cache_bytes(o, k, rows_of(o, &c, k), buffer));
+        if (o->n_devices == 0)
+            totals[i] = sat_add(totals[i], output_bytes(o, &c));
+    }
 }
 
 static oom_status prepare(oom_plan *p, oom_error *err)
@@ -141,4 +194,5 @@ const oom_engine oom_engine_llamacpp = {
     .prepare = prepare,
     .parts = parts,
     .host = host,
+    .row = row,
 };

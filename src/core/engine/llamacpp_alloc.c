@@ -202,7 +202,7 @@ static void emit(lc_graph *g, uint32_t from, uint32_t to, int8_t on)
         lc_t t = g->order[k];
 
         add_step(g, LC_RUN, t, g->on[t]);
-        for (uint32_t i = 0; on != host_of(g) && i < g->n_keep; i++)
+        for (uint32_t i = 0; g->t[t].keeps && on != host_of(g) && i < g->n_keep; i++)
             if (g->keep[i].until == t)
                 hold(g, &g->keep[i], on);
     }
@@ -278,9 +278,13 @@ static bool take_over(lc_graph *g, lc_t i)
         lc_t from = t->src[k];
         const lc_tensor *s = &g->t[from];
         lc_spot *p = &g->spot[from], *mine = &g->spot[i];
+        bool same;
 
-        if (!p->placed || s->output || s->type != t->type || p->readers != 1 || p->views != 0
-            || memcmp(&s->ne, &t->ne, sizeof s->ne) != 0)
+        if (!p->placed || s->output || s->type != t->type || p->readers != 1 || p->views != 0)
+            continue;
+        same = memcmp(&s->ne, &t->ne, sizeof s->ne) == 0;
+        g->shapes_decide = g->shapes_decide || k > 0 || !same;
+        if (!same)
             continue;
         mine->on = p->on;
         mine->at = p->at;

@@ -2,7 +2,6 @@
  * (llamacpp_layers.c) and placed (llamacpp_alloc.c) once for each kind of step; the script of that
  * walk (llamacpp_script.c) then answers for all contexts, and each run of it for a range of them in
  * which a buffer is a straight line. Scripts and lines are remembered (llamacpp_memory.c). */
-#include "llamacpp_memory.h"
 #include "llamacpp_place.h"
 #include "recipe.h"
 
@@ -137,17 +136,13 @@ static bool list_layers(const oom_plan *p, const uint64_t *bytes, uint32_t margi
 
 /* ---- preparing ------------------------------------------------------------------------------- */
 
+/* Weights of layers, experts or the output on the host of a device. */
 static bool any_host_weights(const oom_plan *p)
 {
     const lc_own *o = lc_of(p);
+    bool experts = o->view->shape.experts && (p->options.cpu_moe || p->options.cpu_moe_all);
 
-    if (!o->n_devices)
-        return false;
-    for (size_t i = 0; i < o->view->n_tensors; i++)
-        if ((o->view->tensors[i].layer >= 0 || o->view->tensors[i].role == OOM_ROLE_OUTPUT)
-            && lc_home_of_tensor(p, &o->view->tensors[i]) == (int8_t)o->n_devices)
-            return true;
-    return lc_home_of_layer(o, (int32_t)o->n_blocks) == (int8_t)o->n_devices;
+    return o->n_devices && (o->from[0] > 0 || experts);
 }
 
 static bool is_head(const oom_model *m, const oom_tensor *t)
@@ -166,9 +161,7 @@ static oom_status weigh(const oom_plan *p, oom_arena *arena, uint64_t **out, oom
     oom_status st = format && bytes ? OOM_OK : OOM_NOMEM;
 
     if (st == OOM_OK)
-        st = oom_precision_weigh(o->view, &p->precision, bytes, &total, err);
-    if (st == OOM_OK)
-        st = oom_precision_formats(o->view, &p->precision, format, err);
+        st = precision_weigh(o->view, &p->precision, bytes, format, &total, err);
     for (size_t i = 0; i + 1 < n && st == OOM_OK; i++)
         bytes[i] = lc_device_bytes(o, &o->view->tensors[i], format[i], bytes[i]);
     *out = bytes;
@@ -338,8 +331,10 @@ static lc_memory memory_of(const oom_plan *p)
 
 /* An operation takes over a source that has its shape; another source has that shape or is 1 where
  * it is spread. So only which of the step's numbers are 1 can change what a walk does; */
-static uint32_t kind_of_step(const lc_context *c)
+static uint32_t kind_of_step(const lc_own *o, const lc_context *c)
 {
+    if (o->one_kind)
+        return o->first_kind;
     return (uint32_t)(c->sequences == 1) | (uint32_t)(c->outputs == 1) << 1
          | (uint32_t)(c->tokens == c->sequences) << 2 | (uint32_t)(c->tokens == 1) << 3;
 }
@@ -347,27 +342,40 @@ static uint32_t kind_of_step(const lc_context *c)
 /* and where host weights may be copied, how many rows there are. */
 static uint64_t script_key(const lc_own *o, const lc_context *c)
 {
-    uint64_t key = mix(o->graph, kind_of_step(c));
+    uint64_t key = mix(o->graph, kind_of_step(o, c));
 
     return (o->offloads ? mix(mix(mix(key, c->tokens), c->outputs), c->sequences) : key) | 1;
 }
 
-static bool learn_sizes(sheet *x, const lc_step *step, bool unified, lc_lesson **lessons)
+static bool take_lesson(sheet *x, const lc_step *step, lc_lesson **out)
 {
-    uint32_t n = 0;
+    x->g.unordered = true;
+    write_down(x, step);
+    x->g.unordered = false;
+    *out = oom_arena_raw(x->arena, x->g.n * sizeof **out, NULL);
+    for (uint32_t t = 0; *out && t < x->g.n; t++)
+        (*out)[t] = (lc_lesson){ x->g.t[t].bytes, x->g.t[t].scratch };
+    return *out && !x->g.failed;
+}
 
+/* Lessons that would teach nothing repeat the one they build on. */
+static bool learn_sizes(sheet *x, const oom_plan *p, const lc_step *step, lc_lesson **lessons)
+{
+    const lc_own *o = lc_of(p);
+    bool states = false;
+
+    for (uint32_t i = 0; i < o->n_kinds; i++)
+        states = states || o->kinds[i].state;
     for (uint32_t i = 0; i < LC_LESSONS; i++) {
-        lc_step s = lc_lesson_step(i, step, unified);
+        lc_step s = lc_lesson_step(i, step, o->unified);
+        bool sequences = i == LC_MORE_SEQUENCES || i == LC_MORE_OF_BOTH;
+        bool window = i == LC_A_WINDOW || i == LC_A_WINDOW_MORE_TOKENS;
 
-        write_down(x, &s);
-        if (x->g.failed || (i && x->g.n != n))
+        if ((sequences && !states) || (window && !o->window))
+            lessons[i] = lessons[s.tokens == lc_lesson_step(LC_SMALL, step, false).tokens
+                                     ? LC_SMALL : LC_MORE_TOKENS];
+        else if (!take_lesson(x, &s, &lessons[i]))
             return false;
-        n = x->g.n;
-        lessons[i] = oom_arena_raw(x->arena, n * sizeof **lessons, NULL);
-        if (!lessons[i])
-            return false;
-        for (uint32_t t = 0; t < n; t++)
-            lessons[i][t] = (lc_lesson){ x->g.t[t].bytes, x->g.t[t].scratch };
     }
     return true;
 }
@@ -381,14 +389,14 @@ static lc_script *write_script(const oom_plan *p, const lc_context *c, uint32_t 
     lc_lesson *lessons[LC_LESSONS];
     lc_step step = step_of(p, c);
     sheet x;
-    bool done = open_sheet(&x, p, margin) && learn_sizes(&x, &step, lc_of(p)->unified, lessons);
+    bool done = open_sheet(&x, p, margin) && learn_sizes(&x, p, &step, lessons);
 
     if (done) {
         write_down(&x, &step);
         done = lc_reserve(&x.g, peaks);
     }
     *graph = done;
-    done = done && lc_write_script(&x.g, lessons, lc_of(p)->unified, x.layers.repeats,
+    done = done && lc_write_script(&x.g, &step, lessons, lc_of(p)->unified, x.layers.repeats,
                                    x.layers.n_repeats, room, bytes, x.arena);
     oom_arena_free(x.arena);
     return done ? room : NULL;
@@ -444,19 +452,20 @@ static lc_line line_of(const lc_buffer *b, const lc_line *bounds, uint32_t unit)
 
     x.at = (uint64_t)b->peak.now - unit * x.grows;
     x.first = unit - (uint32_t)min_u64((uint64_t)b->valid.below, unit - bounds->first);
-    x.last = unit + (uint32_t)min_u64((uint64_t)b->valid.above, bounds->last - unit);
+    x.last = unit + (uint32_t)min_u64(min_u64((uint64_t)b->valid.above,
+                                              (uint64_t)lc_room_above(b)), bounds->last - unit);
     return x;
 }
 
 /* Lines of all buffers around a context, by the script. */
-static bool run_lines(const oom_plan *p, const lc_context *c, const lc_script *script,
-                      lc_line *lines)
+static bool run_lines(const oom_plan *p, const lc_context *c, uint64_t key,
+                      const lc_script *script, lc_line *lines)
 {
     const lc_own *o = lc_of(p);
     lc_context more = *c;
     lc_step step = step_of(p, c), next;
+    lc_point point = { .unit = (uint32_t)(c->cells / LC_PAD_CELLS) };
     lc_line bounds;
-    lc_sum now, then;
     oom_arena *arena = room_for_work(p);
     lc_buffer *buffers = arena ? oom_arena_raw(arena, script->n_buffers * sizeof *buffers, NULL)
                                : NULL;
@@ -465,10 +474,11 @@ static bool run_lines(const oom_plan *p, const lc_context *c, const lc_script *s
     more.cells += LC_PAD_CELLS;
     next = step_of(p, &more);
     bound(o, c, &bounds);
-    done = buffers && lc_measure(&step, &now) && lc_measure(&next, &then)
-        && lc_run_script(script, &now, &then, buffers, arena);
+    point.key = mix(key, bounds.first) | 1;
+    done = buffers && lc_measure(&step, &point.now) && lc_measure(&next, &point.next)
+        && lc_run_script(script, &point, lc_halfway_of(memory_of(p), point.key), buffers, arena);
     for (uint32_t b = 0; done && b < script->n_buffers; b++)
-        lines[b] = line_of(&buffers[b], &bounds, (uint32_t)(c->cells / LC_PAD_CELLS));
+        lines[b] = line_of(&buffers[b], &bounds, point.unit);
     oom_arena_free(arena);
     return done;
 }
@@ -493,7 +503,7 @@ static bool walk_lines(const oom_plan *p, const lc_context *c, lc_line *lines)
 static uint32_t uses_of(const oom_plan *p, const lc_context *c)
 {
     /* With what it remembers the only thing in a plan that changes once it is made. */
-    uint32_t *uses = &((lc_own *)(uintptr_t)lc_of(p))->uses[kind_of_step(c)];
+    uint32_t *uses = &((lc_own *)(uintptr_t)lc_of(p))->uses[kind_of_step(lc_of(p), c)];
     const lc_script *script;
 
     if (*uses == 0 && (script = script_for(p, c)) != NULL)
@@ -511,35 +521,51 @@ static uint64_t line_key(const lc_own *o, const lc_context *c, uint32_t uses)
     return (differs ? mix(key, c->sequences) : key) << 4 | 1 << 20; /* room for the buffer */
 }
 
-uint64_t lc_compute(const oom_plan *p, const lc_context *asked, uint32_t buffer)
+/* The line that a context lies on. False: no graph, or no memory. */
+static bool line_for(const oom_plan *p, const lc_context *c, uint32_t buffer, lc_line *out)
 {
-    const lc_own *o = lc_of(p);
-    lc_context c = *asked;
-    uint32_t uses = uses_of(p, &c);
-    uint64_t key = line_key(o, &c, uses);
-    const lc_line *x;
+    uint32_t unit = (uint32_t)(c->cells / LC_PAD_CELLS), uses = uses_of(p, c);
+    uint64_t key = line_key(lc_of(p), c, uses);
+    const lc_line *known = uses ? lc_find_line(memory_of(p), key + buffer, unit) : NULL;
     const lc_script *script;
     lc_line lines[LC_MAX_DEVICES + 1];
 
-    if (!(uses & CELLS))
-        c.cells = min_u64(c.cells, (uint64_t)UINT32_MAX * LC_PAD_CELLS);
-    if (!uses)
-        return SAT_TOOLARGE;
-    if (c.cells / LC_PAD_CELLS > UINT32_MAX)
-        return lc_compute_once(p, &c, buffer);
-    x = lc_find_line(memory_of(p), key + buffer, (uint32_t)(c.cells / LC_PAD_CELLS));
-    if (!x) {
-        script = script_for(p, &c);
-        if (!script || (!(script->n_acts && run_lines(p, &c, script, lines))
-                        && !walk_lines(p, &c, lines)))
-            return SAT_TOOLARGE;
-        for (uint32_t b = 0; b <= o->n_devices; b++) {
-            lines[b].key = key + b;
-            lc_keep_line(memory_of(p), &lines[b]);
-        }
-        x = &lines[buffer];
+    if (known) {
+        *out = *known;
+        return true;
     }
-    return x->at + c.cells / LC_PAD_CELLS * x->grows;
+    script = uses ? script_for(p, c) : NULL;
+    if (!script || (!(script->n_acts && run_lines(p, c, key, script, lines))
+                    && !walk_lines(p, c, lines)))
+        return false;
+    for (uint32_t b = 0; b <= lc_of(p)->n_devices; b++) {
+        lines[b].key = key + b;
+        lc_keep_line(memory_of(p), &lines[b], unit);
+    }
+    *out = lines[buffer];
+    return true;
+}
+
+uint64_t lc_compute(const oom_plan *p, const lc_context *c, uint32_t buffer)
+{
+    lc_own *o = (lc_own *)(uintptr_t)lc_of(p);
+    lc_read_line *r = &o->read[c->sequences % LC_READ_LINES];
+    uint64_t unit = c->cells / LC_PAD_CELLS;
+    lc_context most = *c;
+
+    if (r->sequences != c->sequences || r->tokens != c->tokens || r->outputs != c->outputs
+        || r->buffer != buffer || unit < r->line.first || unit > r->line.last) {
+        if (unit > UINT32_MAX && uses_of(p, c) & CELLS)
+            return lc_compute_once(p, c, buffer);
+        most.cells = min_u64(c->cells, (uint64_t)UINT32_MAX * LC_PAD_CELLS);
+        if (!line_for(p, &most, buffer, &r->line))
+            return SAT_TOOLARGE;
+        r->sequences = c->sequences;
+        r->tokens = c->tokens;
+        r->outputs = c->outputs;
+        r->buffer = buffer;
+    }
+    return r->line.at + unit * r->line.grows;
 }
 
 uint64_t lc_compute_once(const oom_plan *p, const lc_context *c, uint32_t buffer)
@@ -553,17 +579,23 @@ oom_status lc_prepare_compute(oom_plan *p, const oom_model *view, oom_error *err
 {
     lc_own *o = lc_own_of(p);
     lc_context c = lc_context_of(o, 1, LC_PAD_CELLS);
+    const lc_script *script;
     oom_status st;
 
     o->view = view;
     for (uint32_t i = 0; i < o->n_kinds; i++)
         o->window = max_u64(o->window, o->kinds[i].window);
     st = know_graph(p, err);
-    if (st != OOM_OK || uses_of(p, &c))
+    if (st != OOM_OK)
         return st;
-    if (plan_ran_out(p))
+    script = script_for(p, &c);
+    if (!script && plan_ran_out(p))
         return oom_fail(err, OOM_NOMEM, "out of memory");
-    return oom_fail(err, OOM_NOTFOUND,
-                    "%s: what llama.cpp computes for %s models is not known here", p->model->id,
-                    p->model->family);
+    if (!script)
+        return oom_fail(err, OOM_NOTFOUND,
+                        "%s: what llama.cpp computes for %s models is not known here",
+                        p->model->id, p->model->family);
+    o->first_kind = kind_of_step(o, &c);
+    o->one_kind = script->every_kind;
+    return OOM_OK;
 }

@@ -36,7 +36,7 @@ void lc_clear(lc_graph *g)
 {
     g->n = g->n_order = g->n_leafs = g->n_keep = g->n_pipe = g->n_arrivals = g->n_seq = 0;
     g->n_begins = g->n_events = 0;
-    g->failed = false;
+    g->failed = g->shapes_decide = false;
 }
 
 void lc_begin_layer(lc_graph *g)
@@ -187,7 +187,7 @@ void lc_scratch(lc_graph *g, lc_t t, uint64_t bytes)
 
 void lc_expand(lc_graph *g, lc_t t)
 {
-    if (g->failed || t == LC_NONE || g->t[t].seen)
+    if (g->failed || g->unordered || t == LC_NONE || g->t[t].seen)
         return;
     g->t[t].seen = true;
     for (uint32_t i = 0; i < g->t[t].n_src; i++)
@@ -208,6 +208,7 @@ void lc_keep_until(lc_graph *g, lc_t until, const lc_t *list, uint32_t n)
     }
     k = &g->keep[g->n_keep++];
     k->until = until;
+    g->t[until].keeps = true;
     k->n = 0;
     for (uint32_t i = 0; i < n && k->n < LC_MAX_SRC; i++)
         if (list[i] != LC_NONE)

@@ -44,6 +44,7 @@ typedef struct {
     uint8_t n_src, op, type;
     int8_t home;                /* external: the buffer it lies in; otherwise -1 */
     bool weight, input, output, seen, copied;
+    bool keeps;                 /* something is kept until it has run */
 } lc_tensor;
 
 /* Tensors that a back end's fused operation reads: kept until `until` has run. */
@@ -72,6 +73,7 @@ typedef struct {
     lc_tensor *t; uint32_t n, cap, room;    /* cap: to write down; room: with copies */
     lc_t *begins; uint32_t n_begins;    /* first tensor of each layer */
     bool failed;                /* no room, or a tensor missing; later calls do nothing */
+    bool unordered;             /* only sizes are asked for: lc_expand does nothing */
     int8_t *on;                 /* back end of each tensor; -1: not yet known */
     lc_t *copy;                 /* [tensor x back ends]: its copy there, or LC_NONE */
     lc_t *pipe; uint32_t n_pipe;        /* pipeline: all copies, placed before everything else */
@@ -81,6 +83,7 @@ typedef struct {
     lc_buffer *buffer;
     lc_event *events; uint32_t n_events;    /* at most one place taken and given a tensor */
     uint32_t *marks;            /* events before the first operation of each layer */
+    bool shapes_decide;         /* a place was, or was not, taken over for another source's shape */
 } lc_graph;
 
 /* Room for a graph of `cap` tensors, in the arena. lc_clear makes it empty again. */

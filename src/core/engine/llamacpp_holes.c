@@ -74,69 +74,60 @@ static void close_hole(lc_buffer *b, uint32_t i)
 
 lc_size lc_take(lc_buffer *b, lc_size bytes)
 {
-    uint32_t best = b->n - 1;
-    lc_size at, end, none = { 0, 0 };
+    uint32_t end = b->n - 1, best = end;
+    lc_size at, none = { 0, 0 };
 
-    for (uint32_t i = 0; i + 1 < b->n; i++)
+    for (uint32_t i = 0; i < end; i++)
         if (at_least(&b->valid, b->hole[i].bytes, bytes)
-            && (best == b->n - 1 || at_least(&b->valid, b->hole[best].bytes, b->hole[i].bytes)))
+            && (best == end || at_least(&b->valid, b->hole[best].bytes, b->hole[i].bytes)))
             best = i;
     at = b->hole[best].at;
-    if (!at_least(&b->valid, b->hole[best].bytes, bytes)) {
+    if (b->hole[best].bytes.now < bytes.now) {
         b->full = true;
         return at;
     }
-    end = plus(at, bytes);
-    b->hole[best].at = end;
+    b->hole[best].at = plus(at, bytes);
     b->hole[best].bytes = minus(b->hole[best].bytes, bytes);
-    if (equal(&b->valid, b->hole[best].bytes, none))
+    if (best == end) {
+        if (!at_least(&b->valid, b->peak, b->hole[end].at))
+            b->peak = b->hole[end].at;
+    } else if (equal(&b->valid, b->hole[best].bytes, none)) {
         close_hole(b, best);
-    if (!at_least(&b->valid, b->peak, end))
-        b->peak = end;
+    }
     return at;
 }
 
-static void merge_with_next(lc_buffer *b, uint32_t i)
-{
-    lc_hole *h = &b->hole[i];
-
-    if (i + 1 >= b->n || !equal(&b->valid, plus(h->at, h->bytes), h[1].at))
-        return;
-    h->bytes = plus(h->bytes, h[1].bytes);
-    close_hole(b, i + 1);
-}
-
+/* Only its neighbours can touch a block: holes are apart from each other. */
 void lc_give(lc_buffer *b, lc_size at, lc_size bytes)
 {
     uint32_t i = 0;
+    bool before, behind;
 
-    if (b->full)
-        return;
-    for (uint32_t k = 0; k < b->n; k++) {
-        lc_hole *h = &b->hole[k];
-
-        if (equal(&b->valid, plus(h->at, h->bytes), at)) {
-            h->bytes = plus(h->bytes, bytes);
-            merge_with_next(b, k);
-            return;
-        }
-        if (equal(&b->valid, plus(at, bytes), h->at)) {
-            h->at = at;
-            h->bytes = plus(h->bytes, bytes);
-            if (k > 0)
-                merge_with_next(b, k - 1);
-            return;
-        }
-    }
-    if (b->n == LC_MAX_HOLES) {
-        b->full = true;
-        return;
-    }
-    while (i < b->n && !at_least(&b->valid, b->hole[i].at, at))
+    while (i < b->n && b->hole[i].at.now < at.now)
         i++;
-    memmove(&b->hole[i + 1], &b->hole[i], (b->n - i) * sizeof(lc_hole));
-    b->hole[i] = (lc_hole){ at, bytes };
-    b->n++;
+    before = i > 0 && equal(&b->valid, plus(b->hole[i - 1].at, b->hole[i - 1].bytes), at);
+    behind = i < b->n && equal(&b->valid, plus(at, bytes), b->hole[i].at);
+    if (before && behind) {
+        b->hole[i - 1].bytes = plus(plus(b->hole[i - 1].bytes, bytes), b->hole[i].bytes);
+        close_hole(b, i);
+    } else if (before) {
+        b->hole[i - 1].bytes = plus(b->hole[i - 1].bytes, bytes);
+    } else if (behind) {
+        b->hole[i].at = at;
+        b->hole[i].bytes = plus(b->hole[i].bytes, bytes);
+    } else if (b->n == LC_MAX_HOLES) {
+        b->full = true;
+    } else {
+        memmove(&b->hole[i + 1], &b->hole[i], (b->n - i) * sizeof(lc_hole));
+        b->hole[i] = (lc_hole){ at, bytes };
+        b->n++;
+    }
+}
+
+/* Contexts above this one for which the peak stays below what a buffer can be. */
+int64_t lc_room_above(const lc_buffer *b)
+{
+    return b->peak.grows > 0 ? (OPEN_END - b->peak.now) / b->peak.grows : INT64_MAX;
 }
 
 void lc_shrink(lc_buffer *b, lc_size at, lc_size had, lc_size needs)

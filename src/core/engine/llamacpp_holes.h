@@ -29,6 +29,8 @@ void lc_open_buffer(lc_buffer *b);
 /* The smallest hole that holds the block, of equal ones the last; full: there was none. */
 lc_size lc_take(lc_buffer *b, lc_size bytes);
 void lc_give(lc_buffer *b, lc_size at, lc_size bytes);
+/* How many contexts above this one the peak stays what a buffer can be. */
+int64_t lc_room_above(const lc_buffer *b);
 /* Another block takes over the place: what it does not need is given back. */
 void lc_shrink(lc_buffer *b, lc_size at, lc_size had, lc_size needs);
 

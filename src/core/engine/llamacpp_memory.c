@@ -1,26 +1,58 @@
-/* llamacpp_memory.c: half of the bytes hold scripts one behind the other, half a table of lines. A
- * line has one of eight places that its key leads to; one that is short, of eight that the key and
- * its part of the cells lead to, so that many short ones do not push each other out. */
+/* llamacpp_memory.c: half of the bytes hold scripts one behind the other, a quarter a table of
+ * lines, an eighth where runs stand halfway. The table begins small and doubles, as most plans
+ * need few lines. A line has one of eight places that its key leads to; a short one, of eight that
+ * the key and each part of the cells it touches lead to: many do not push each other out. */
 #include "llamacpp_memory.h"
+
+#include <string.h>
 
 #define WAYS 8
 #define PART 16                 /* units */
+#define SHORT 4                 /* parts */
+#define FIRST_SETS 128          /* less where there is no room for them */
+
+typedef struct { uint64_t script_bytes; uint32_t n_sets, n_lines; } head;
+
+/* splitmix64: keys are close together, and so are parts */
+static uint64_t spread(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+/* ---- what lies where ------------------------------------------------------------------------- */
+
+static lc_line *lines_of(lc_memory m) { return (lc_line *)(void *)(m.bytes + m.n / 2); }
+static lc_halfway *halfways_of(lc_memory m)
+{
+    return (lc_halfway *)(void *)(m.bytes + m.n / 4 * 3);
+}
+static uint64_t n_halfways(lc_memory m) { return m.n / 8 / sizeof(lc_halfway); }
+
+static uint64_t bytes_of_sets(uint64_t n) { return n * WAYS * sizeof(lc_line); }
+
+/* Opened with its first use: only the head was zero. */
+static head *head_of(lc_memory m)
+{
+    head *h = (head *)(void *)m.bytes;
+
+    if (h->n_sets == 0) {
+        h->n_sets = FIRST_SETS;
+        while (bytes_of_sets(h->n_sets) > m.n / 4)
+            h->n_sets /= 2;
+        memset(lines_of(m), 0, bytes_of_sets(h->n_sets));
+        for (uint64_t i = 0; i < n_halfways(m); i++)
+            halfways_of(m)[i].key = 0;
+    }
+    return h;
+}
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 static lc_line *places(lc_memory m, uint64_t key, uint64_t part)
 {
-    uint64_t n = m.n / 2 / sizeof(lc_line);
-    lc_line *all = (lc_line *)(void *)(m.bytes + m.n / 2);
-    uint64_t h = (key ^ part * 0xd1b54a32d192ed03u) * 0x9e3779b97f4a7c15u;
-
-    return all + ((h >> 32) * (n - WAYS + 1) >> 32);
-}
-
-/* 0: for long ones. */
-static uint64_t part_of(const lc_line *x)
-{
-    return x->first / PART == x->last / PART ? x->first / PART + 1 : 0;
+    return lines_of(m) + (spread(key + part) & (head_of(m)->n_sets - 1)) * WAYS;
 }
 
 static const lc_line *among(const lc_line *list, uint64_t key, uint32_t unit)
@@ -38,9 +70,9 @@ const lc_line *lc_find_line(lc_memory m, uint64_t key, uint32_t unit)
     return x ? x : among(places(m, key, unit / PART + 1), key, unit);
 }
 
-void lc_keep_line(lc_memory m, const lc_line *x)
+static void put(lc_memory m, const lc_line *x, uint64_t part)
 {
-    lc_line *list = places(m, x->key, part_of(x)), *at = list + x->first % WAYS;
+    lc_line *list = places(m, x->key, part), *at = list + head_of(m)->n_lines % WAYS;
 
     for (lc_line *free = list; free < list + WAYS; free++)
         if (free->key == 0) {
@@ -50,16 +82,55 @@ void lc_keep_line(lc_memory m, const lc_line *x)
     *at = *x;
 }
 
+/* Into the place of its key, or those of every part of the cells that it touches. */
+static void put_everywhere(lc_memory m, const lc_line *x)
+{
+    uint64_t first = x->first / PART, last = x->last / PART;
+
+    if (last - first >= SHORT)
+        put(m, x, 0);
+    else
+        for (uint64_t part = first; part <= last; part++)
+            put(m, x, part + 1);
+}
+
+/* Twice the sets: nothing is where it would be looked for, so the table begins anew. */
+static void grow(lc_memory m)
+{
+    head_of(m)->n_sets *= 2;
+    memset(lines_of(m), 0, bytes_of_sets(head_of(m)->n_sets));
+}
+
+void lc_keep_line(lc_memory m, const lc_line *x, uint32_t unit)
+{
+    head *h = head_of(m);
+
+    if (lc_find_line(m, x->key, unit))
+        return;                         /* another buffer's line was asked for */
+    if (++h->n_lines > h->n_sets * (WAYS / 4)
+        && bytes_of_sets((uint64_t)h->n_sets * 2) <= m.n / 4)
+        grow(m);
+    put_everywhere(m, x);
+}
+
+/* ---- halfway --------------------------------------------------------------------------------- */
+
+lc_halfway *lc_halfway_of(lc_memory m, uint64_t key)
+{
+    uint64_t n = n_halfways(m);
+
+    (void)head_of(m);
+    return halfways_of(m) + spread(key) % n;
+}
+
 /* ---- scripts --------------------------------------------------------------------------------- */
 
-#define HEAD 16                 /* before the first script: the bytes used behind it */
-
-static uint64_t *used(lc_memory m) { return (uint64_t *)(void *)m.bytes; }
+static unsigned char *scripts_of(lc_memory m) { return m.bytes + sizeof(head); }
 
 const lc_script *lc_find_script(lc_memory m, uint64_t key)
 {
-    for (uint64_t at = 0; at < *used(m);) {
-        const lc_script *s = (const lc_script *)(const void *)(m.bytes + HEAD + at);
+    for (uint64_t at = 0; at < head_of(m)->script_bytes;) {
+        const lc_script *s = (const lc_script *)(const void *)(scripts_of(m) + at);
 
         if (s->key == key)
             return s;
@@ -70,15 +141,15 @@ const lc_script *lc_find_script(lc_memory m, uint64_t key)
 
 lc_script *lc_script_room(lc_memory m, uint64_t *bytes)
 {
-    *bytes = m.n / 2 - HEAD - *used(m);
-    return (lc_script *)(void *)(m.bytes + HEAD + *used(m));
+    *bytes = m.n / 2 - sizeof(head) - head_of(m)->script_bytes;
+    return (lc_script *)(void *)(scripts_of(m) + head_of(m)->script_bytes);
 }
 
 const lc_script *lc_keep_script(lc_memory m, lc_script *written, uint64_t key)
 {
     written->key = key;
-    *used(m) += written->bytes;
+    head_of(m)->script_bytes += written->bytes;
     return written;
 }
 
-void lc_forget_scripts(lc_memory m) { *used(m) = 0; }
+void lc_forget_scripts(lc_memory m) { head_of(m)->script_bytes = 0; }

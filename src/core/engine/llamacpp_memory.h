@@ -1,5 +1,6 @@
-/* llamacpp_memory.h: what plans remember of walks: scripts, and straight lines read off them. It
- * lies in bytes that are zero at first and need no freeing; what is lost is only made again. */
+/* llamacpp_memory.h: what plans remember of walks: scripts, how far runs of them come before the
+ * cells matter, and straight lines read off them. It lies in bytes whose head is zero at first and
+ * that need no freeing; what is lost is only made again. */
 #ifndef LLAMACPP_MEMORY_H
 #define LLAMACPP_MEMORY_H
 
@@ -15,9 +16,13 @@ typedef struct {
     uint64_t at, grows;
 } lc_line;
 
-/* NULL: not remembered. What is found stays until something is kept. */
+/* NULL: not remembered. What is found stays until something is kept. A line is kept for a unit
+ * unless there is one for it. */
 const lc_line *lc_find_line(lc_memory m, uint64_t key, uint32_t unit);
-void lc_keep_line(lc_memory m, const lc_line *x);
+void lc_keep_line(lc_memory m, const lc_line *x, uint32_t unit);
+
+/* The place for the runs of a key; what is there may be another key's. */
+lc_halfway *lc_halfway_of(lc_memory m, uint64_t key);
 
 const lc_script *lc_find_script(lc_memory m, uint64_t key);
 /* Where the next script may be written, and how much room there is. */

@@ -124,7 +124,7 @@ static void settle(oom_plan *p)
     const oom_device *d = p->has_device ? &p->where.group[0].device : NULL;
     lc_own *o = lc_own_of(p);
 
-    memset(o, 0, sizeof *o);
+    memset(o, 0, p->notes ? offsetof(lc_own, memory) : sizeof *o);
     o->n_devices = d && d->kind == OOM_DEVICE_CPU ? 0 : p->n_stages;
     o->n_blocks = p->inventory->shape.n_layers + p->inventory->shape.n_mtp_layers;
     o->pads = o->n_devices && !(d && d->kind == OOM_DEVICE_UNIFIED);
@@ -186,26 +186,19 @@ static void put_tensor(oom_plan *p, const oom_tensor *t, const oom_format *f, ui
     }
 }
 
-oom_status lc_place(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err)
+oom_status lc_place(oom_plan *p, const uint64_t *tensor_bytes, const oom_format *const *formats,
+                    oom_error *err)
 {
     const oom_model *inv = p->inventory;
-    const oom_alloc *a = oom_arena_alloc(p->model->arena);
-    size_t room = (inv->n_tensors + 1) * sizeof(const oom_format *);
-    const oom_format **format;
     oom_status st = refuse(p, err);
 
     if (st != OOM_OK)
         return st;
     settle(p);
-    format = a->resize(a->ctx, NULL, 0, room);
-    if (!format)
-        return oom_fail(err, OOM_NOMEM, "out of memory");
-    st = oom_precision_formats(inv, &p->precision, format, err);
-    for (size_t i = 0; i < inv->n_tensors && st == OOM_OK; i++)
+    for (size_t i = 0; i < inv->n_tensors; i++)
         if (inv->tensors[i].part == OOM_PART_TEXT) /* towers and drafts are files of their own */
-            put_tensor(p, &inv->tensors[i], format[i], tensor_bytes[i]);
-    a->resize(a->ctx, format, room, 0);
-    return st;
+            put_tensor(p, &inv->tensors[i], formats[i], tensor_bytes[i]);
+    return OOM_OK;
 }
 
 /* ---- caches ---------------------------------------------------------------------------------- */

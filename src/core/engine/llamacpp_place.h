@@ -4,12 +4,13 @@
 #define LLAMACPP_PLACE_H
 
 #include "llamacpp_layers.h"
+#include "llamacpp_memory.h"
 #include "plan.h"
 
 #define LC_MAX_SEQUENCES 256    /* llama-cparams.h: LLAMA_MAX_SEQ */
 #define LC_PAD_CELLS 256        /* llama-context.cpp: n_ctx is a multiple of 256 */
 #define LC_KINDS_OF_STEP 16     /* whose graphs differ */
-#define LC_PLAN_MEMORY 40960    /* remembered by a plan alone: a hybrid's script and some lines */
+#define LC_PLAN_MEMORY 40960   /* remembered by a plan alone: a hybrid's script and some lines */
 
 /* Caches of one shape. `layers` counts them by buffer, main memory last. */
 typedef struct {
@@ -19,6 +20,10 @@ typedef struct {
     uint64_t k_tail, v_tail;    /* padding of the tensor's last row (CUDA) */
     uint16_t layers[LC_MAX_DEVICES + 1];
 } lc_kind;
+
+/* The line last read for so many sequences: a sweep asks for the next context on it. */
+#define LC_READ_LINES 64
+typedef struct { uint64_t sequences, tokens, outputs; uint32_t buffer; lc_line line; } lc_read_line;
 
 typedef struct {
     uint32_t n_devices;         /* 0: everything on the CPU */
@@ -37,7 +42,10 @@ typedef struct {
     uint64_t window;
     bool copies, offloads; /* weights of layers lie on the host: large batches copy them over */
     uint64_t graph;             /* hash of all that the graph depends on but the context */
+    bool one_kind;              /* of step, */
+    uint32_t first_kind;        /* like the one a plan is made with */
     uint32_t uses[LC_KINDS_OF_STEP];    /* measures that sizes depend on; 0: not yet known */
+    lc_read_line read[LC_READ_LINES];
     union { max_align_t align; unsigned char bytes[LC_PLAN_MEMORY]; } memory; /* without notes */
 } lc_own;
 
@@ -52,7 +60,8 @@ int8_t lc_home_of_layer(const lc_own *o, int32_t layer);
 int8_t lc_home_of_tensor(const oom_plan *p, const oom_tensor *t);
 /* Bytes of a tensor once on a device: CUDA's padding of quantised rows. */
 uint64_t lc_device_bytes(const lc_own *o, const oom_tensor *t, const oom_format *f, uint64_t bytes);
-oom_status lc_place(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err);
+oom_status lc_place(oom_plan *p, const uint64_t *tensor_bytes, const oom_format *const *formats,
+                    oom_error *err);
 oom_status lc_gather_kinds(oom_plan *p, const oom_model *view, oom_error *err);
 
 /* The context as the engine rounds it, for `sequences` of `seq` tokens: cells of each stream;

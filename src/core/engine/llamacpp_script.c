@@ -41,18 +41,12 @@ bool lc_measure(const lc_step *s, lc_sum *out)
     return true;
 }
 
-/* Each lesson differs from an earlier one in one number; the last is there to be checked. */
 static const struct { uint64_t tokens, outputs, sequences, cells, window; } lessons[LC_LESSONS] = {
-    { 4, 0, 2, 0, 0 },
-    { 8, 0, 2, 0, 0 },
-    { 4, 1, 2, 0, 0 },
-    { 4, 0, 4, 0, 0 },
-    { 8, 0, 4, 0, 0 },
-    { 4, 0, 2, 1, 0 },
-    { 8, 0, 2, 1, 0 },
-    { 4, 0, 2, 0, 1 },
-    { 8, 0, 2, 0, 1 },
-    { 18, 5, 3, 11, 7 },
+    [LC_SMALL] = { 4, 0, 2, 0, 0 },          [LC_MORE_TOKENS] = { 8, 0, 2, 0, 0 },
+    [LC_MORE_OUTPUTS] = { 4, 1, 2, 0, 0 },
+    [LC_MORE_SEQUENCES] = { 4, 0, 4, 0, 0 }, [LC_MORE_OF_BOTH] = { 8, 0, 4, 0, 0 },
+    [LC_A_CELL] = { 4, 0, 2, 1, 0 },         [LC_A_CELL_MORE_TOKENS] = { 8, 0, 2, 1, 0 },
+    [LC_A_WINDOW] = { 4, 0, 2, 0, 1 },       [LC_A_WINDOW_MORE_TOKENS] = { 8, 0, 2, 0, 1 },
 };
 
 lc_step lc_lesson_step(uint32_t i, const lc_step *like, bool unified)
@@ -71,32 +65,40 @@ lc_step lc_lesson_step(uint32_t i, const lc_step *like, bool unified)
 /* Cells count with the tokens (masks, scores) and with the streams (rows of the cache). */
 static void cells_of(const int64_t *f, int with, int64_t streams, int64_t *tokens, int64_t *rows)
 {
-    int64_t few = f[with] - f[0], many = f[with + 1] - f[1];
+    int64_t few = f[with] - f[LC_SMALL], many = f[with + 1] - f[LC_MORE_TOKENS];
 
     *tokens = (many - few) / 4;
     *rows = (few - 4 * *tokens) / streams;
 }
 
-/* From bytes in each lesson to the sum. False: it is not such a sum. */
-static bool learn(const int64_t f[LC_LESSONS], bool unified, size *out)
+/* From bytes in each lesson to the sum. */
+static void learn(const int64_t f[LC_LESSONS], bool unified, size *out)
 {
-    int64_t sum = 0, *of = out->of, streams = unified ? 1 : 2, last = unified ? 1 : 3;
-    const int64_t checked[LC_MEASURES] = {
-        [LC_ONE] = 1, [LC_TOKENS] = 18, [LC_OUTPUTS] = 5, [LC_SEQUENCES] = 3, [LC_TOKENS_EACH] = 6,
-        [LC_MASK] = INT64_C(11) * 18, [LC_WINDOW_MASK] = INT64_C(7) * 18,
-        [LC_ROWS_OF_CACHE] = 11 * last, [LC_ROWS_OF_WINDOW] = 7 * last,
-    };
+    int64_t *of = out->of, streams = unified ? 1 : 2;
 
-    of[LC_OUTPUTS] = f[2] - f[0];
-    of[LC_TOKENS_EACH] = f[3] - f[0] - (f[4] - f[1]);
-    of[LC_TOKENS] = (f[1] - f[0] - 2 * of[LC_TOKENS_EACH]) / 4;
-    of[LC_SEQUENCES] = (f[3] - f[0] + of[LC_TOKENS_EACH]) / 2;
-    of[LC_ONE] = f[0] - 4 * of[LC_TOKENS] - 2 * of[LC_SEQUENCES] - 2 * of[LC_TOKENS_EACH];
-    cells_of(f, 5, streams, &of[LC_MASK], &of[LC_ROWS_OF_CACHE]);
-    cells_of(f, 7, streams, &of[LC_WINDOW_MASK], &of[LC_ROWS_OF_WINDOW]);
-    for (int i = 0; i < LC_MEASURES; i++)
-        sum += of[i] * checked[i];
-    return sum == f[LC_LESSONS - 1];
+    of[LC_OUTPUTS] = f[LC_MORE_OUTPUTS] - f[LC_SMALL];
+    of[LC_TOKENS_EACH]
+        = f[LC_MORE_SEQUENCES] - f[LC_SMALL] - (f[LC_MORE_OF_BOTH] - f[LC_MORE_TOKENS]);
+    of[LC_TOKENS] = (f[LC_MORE_TOKENS] - f[LC_SMALL] - 2 * of[LC_TOKENS_EACH]) / 4;
+    of[LC_SEQUENCES] = (f[LC_MORE_SEQUENCES] - f[LC_SMALL] + of[LC_TOKENS_EACH]) / 2;
+    of[LC_ONE] = f[LC_SMALL] - 4 * of[LC_TOKENS] - 2 * of[LC_SEQUENCES] - 2 * of[LC_TOKENS_EACH];
+    cells_of(f, LC_A_CELL, streams, &of[LC_MASK], &of[LC_ROWS_OF_CACHE]);
+    cells_of(f, LC_A_WINDOW, streams, &of[LC_WINDOW_MASK], &of[LC_ROWS_OF_WINDOW]);
+}
+
+/* A size in a context, and what it grows by until the next. False: larger than is worked with. */
+static bool amount(const size *x, const lc_sum *now, const lc_sum *next, lc_size *out)
+{
+    int64_t bytes = 0, grows = 0, each;
+
+    for (int k = 0; k < LC_MEASURES; k++)
+        if (__builtin_mul_overflow(x->of[k], now->of[k], &each)
+            || __builtin_add_overflow(bytes, each, &bytes)
+            || __builtin_mul_overflow(x->of[k], next->of[k] - now->of[k], &each)
+            || __builtin_add_overflow(grows, each, &grows))
+            return false;
+    *out = (lc_size){ bytes, grows };
+    return bytes >= 0 && (uint64_t)bytes <= LARGE && grows >= 0 && (uint64_t)grows <= LARGE;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -105,6 +107,7 @@ typedef struct {
     const lc_graph *g;
     lc_lesson *const *lesson;
     bool unified, failed;
+    lc_sum measures;                    /* of the step walked for */
     size *sizes; uint32_t n_sizes;
     step *steps; uint32_t n_steps;
     loop *loops; uint32_t n_loops;
@@ -115,23 +118,40 @@ typedef struct {
     uint16_t bucket[BUCKETS];           /* size by hash: its number + 1 */
 } writer;
 
-static uint16_t size_number(writer *w, lc_t t, int8_t on)
+/* Bytes of a tensor in a buffer, scratch beside it included. */
+static int64_t bytes_on(writer *w, bool device, uint64_t bytes, uint64_t scratch)
+{
+    uint64_t all = device ? sat_add(bytes, scratch) : bytes;
+
+    w->failed = w->failed || all > LARGE;
+    return (int64_t)min_u64(all, LARGE);
+}
+
+/* What was learned must tell the size in the step at hand, too. */
+static size size_of(writer *w, lc_t t, int8_t on)
 {
     const lc_graph *g = w->g;
+    lc_t like = g->t[t].like;
     bool device = (uint32_t)on < g->where.n_devices && !g->t[t].copied;
     size x = { .align = (uint32_t)lc_align(&g->where, on) };
     int64_t f[LC_LESSONS];
+    lc_size here;
+
+    for (int i = 0; i < LC_LESSONS; i++)
+        f[i] = bytes_on(w, device, w->lesson[i][like].bytes, w->lesson[i][like].scratch);
+    learn(f, w->unified, &x);
+    w->failed = w->failed || !amount(&x, &w->measures, &w->measures, &here)
+             || here.now != bytes_on(w, device, g->t[t].bytes, g->t[t].scratch);
+    return x;
+}
+
+static uint16_t size_number(writer *w, lc_t t, int8_t on)
+{
+    size x = size_of(w, t, on);
     uint64_t h = x.align;
 
-    for (int i = 0; i < LC_LESSONS; i++) {
-        const lc_lesson *l = &w->lesson[i][g->t[t].like];
-        uint64_t bytes = device ? sat_add(l->bytes, l->scratch) : l->bytes;
-
-        w->failed = w->failed || bytes > LARGE;
-        f[i] = (int64_t)min_u64(bytes, LARGE);
-        h = (h ^ (uint64_t)f[i]) * 0x9e3779b97f4a7c15u;
-    }
-    w->failed = w->failed || !learn(f, w->unified, &x);
+    for (int i = 0; i < LC_MEASURES; i++)
+        h = (h ^ (uint64_t)x.of[i]) * 0x9e3779b97f4a7c15u;
     for (uint64_t k = h >> 32;; k++) {
         uint16_t *b = &w->bucket[k % BUCKETS];
 
@@ -153,15 +173,25 @@ static void add(writer *w, lc_act act, int8_t on, lc_t t, uint16_t bytes, uint16
     w->steps[w->n_steps++] = (step){ (uint8_t)act, (uint8_t)on, w->slot[t], bytes, had };
 }
 
+static uint16_t free_slot(writer *w)
+{
+    uint32_t i = 0;
+
+    while (i < w->n_slots && w->holder[i] != LC_NONE)
+        i++;
+    w->n_slots += i == w->n_slots;
+    w->failed = w->failed || w->n_slots == UINT16_MAX;
+    return (uint16_t)i;
+}
+
 static void write_event(writer *w, const lc_event *e)
 {
     uint16_t bytes = size_number(w, e->t, e->on), had;
 
     switch (e->act) {
     case LC_TAKE:
-        w->failed = w->failed || w->n_slots == UINT16_MAX;
-        w->slot[e->t] = (uint16_t)w->n_slots;
-        w->holder[w->n_slots++] = e->t;
+        w->slot[e->t] = free_slot(w);
+        w->holder[w->slot[e->t]] = e->t;
         add(w, LC_TAKE, e->on, e->t, bytes, bytes);
         break;
     case LC_TAKE_OVER:
@@ -253,9 +283,9 @@ static void write_steps(writer *w, const lc_repeat *repeats, uint32_t n_repeats)
     w->failed = w->failed || r < n_repeats;
 }
 
-bool lc_write_script(const lc_graph *g, lc_lesson *const lesson[LC_LESSONS], bool unified,
-                     const lc_repeat *repeats, uint32_t n_repeats, lc_script *room, uint64_t bytes,
-                     oom_arena *arena)
+bool lc_write_script(const lc_graph *g, const lc_step *at, lc_lesson *const lesson[LC_LESSONS],
+                     bool unified, const lc_repeat *repeats, uint32_t n_repeats, lc_script *room,
+                     uint64_t bytes, oom_arena *arena)
 {
     uint32_t n = g->n_events + 1;
     writer w = { .g = g, .lesson = lesson, .unified = unified,
@@ -268,8 +298,9 @@ bool lc_write_script(const lc_graph *g, lc_lesson *const lesson[LC_LESSONS], boo
                  .slot = oom_arena_raw(arena, g->n * sizeof(uint16_t) + 1, NULL),
                  .holder = oom_arena_raw(arena, n * sizeof(lc_t), NULL),
                  .before = oom_arena_raw(arena, n * sizeof(lc_t), NULL) };
-    lc_script s = { .n_buffers = g->where.n_devices + 1 };
+    lc_script s = { .n_buffers = g->where.n_devices + 1, .every_kind = !g->shapes_decide };
 
+    w.failed = !lc_measure(at, &w.measures);
     if (!w.sizes || !w.steps || !w.loops || !w.moves || !w.slot || !w.holder || !w.before)
         return false;
     write_steps(&w, repeats, n_repeats);
@@ -302,22 +333,14 @@ typedef struct {
     lc_size seen_at[MAX_LIVE];          /* and what it found */
 } runner;
 
-static bool fill_sizes(runner *r, const lc_sum *now, const lc_sum *next)
+static bool fill_sizes(runner *r, const lc_point *c)
 {
-    for (uint32_t i = 0; i < r->s->n_sizes; i++) {
-        const size *x = &sizes_of(r->s)[i];
-        int64_t bytes = 0, grows = 0, each;
-        bool large = false;
+    const size *x = sizes_of(r->s);
 
-        for (int k = 0; k < LC_MEASURES; k++) {
-            large = large || __builtin_mul_overflow(x->of[k], now->of[k], &each)
-                 || __builtin_add_overflow(bytes, each, &bytes)
-                 || __builtin_mul_overflow(x->of[k], next->of[k] - now->of[k], &each)
-                 || __builtin_add_overflow(grows, each, &grows);
-        }
-        if (large || bytes < 0 || (uint64_t)bytes > LARGE || grows < 0 || (uint64_t)grows > LARGE)
+    for (uint32_t i = 0; i < r->s->n_sizes; i++) {
+        if (!amount(&x[i], &c->now, &c->next, &r->sizes[i]))
             return false;
-        r->sizes[i] = (lc_size){ (bytes + x->align - 1) / x->align * x->align, grows };
+        r->sizes[i].now = (r->sizes[i].now + x[i].align - 1) / x[i].align * x[i].align;
     }
     return true;
 }
@@ -391,27 +414,89 @@ static void play_loop(runner *r, const loop *l)
     }
 }
 
-bool lc_run_script(const lc_script *s, const lc_sum *now, const lc_sum *next, lc_buffer *buffers,
+/* ---- halfway --------------------------------------------------------------------------------- */
+
+/* Everything that a run knows as sizes: what lies in the slots, then peak and holes of a buffer. */
+static uint32_t halfway_sizes(const runner *r)
+{
+    uint32_t n = r->s->n_slots;
+
+    for (uint32_t b = 0; b < r->s->n_buffers; b++)
+        n += 1 + 2 * r->buffers[b].n;
+    return n;
+}
+
+static void stop_halfway(const runner *r, const lc_point *c, uint32_t loops, lc_halfway *h)
+{
+    lc_size *x = h->sizes;
+
+    for (uint32_t b = 0; b < r->s->n_buffers; b++)      /* from the first unit to the last? */
+        if (r->buffers[b].valid.below < (int64_t)c->unit - 1
+            || r->buffers[b].valid.above < (int64_t)UINT32_MAX)
+            return;
+    if (halfway_sizes(r) > LC_HALFWAY_SIZES)
+        return;
+    h->key = c->key;
+    h->unit = c->unit;
+    h->loops = loops;
+    memcpy(x, r->at, r->s->n_slots * sizeof *x);
+    x += r->s->n_slots;
+    for (uint32_t b = 0; b < r->s->n_buffers; b++) {
+        const lc_buffer *from = &r->buffers[b];
+
+        h->n_holes[b] = from->n;
+        *x++ = from->peak;
+        memcpy(x, from->hole, from->n * sizeof *from->hole);
+        x += 2 * from->n;
+    }
+}
+
+static lc_size moved(lc_size x, int64_t units)
+{
+    return (lc_size){ x.now + units * x.grows, x.grows };
+}
+
+static void go_on(runner *r, const lc_point *c, const lc_halfway *h)
+{
+    const lc_size *x = h->sizes;
+    int64_t units = (int64_t)c->unit - (int64_t)h->unit;
+
+    for (uint32_t i = 0; i < r->s->n_slots; i++)
+        r->at[i] = moved(*x++, units);
+    for (uint32_t b = 0; b < r->s->n_buffers; b++) {
+        lc_buffer *to = &r->buffers[b];
+
+        to->n = h->n_holes[b];
+        to->peak = moved(*x++, units);
+        for (uint32_t i = 0; i < to->n; i++, x += 2)
+            to->hole[i] = (lc_hole){ moved(x[0], units), moved(x[1], units) };
+    }
+}
+
+bool lc_run_script(const lc_script *s, const lc_point *c, lc_halfway *halfway, lc_buffer *buffers,
                    oom_arena *arena)
 {
     runner r = { .s = s, .buffers = buffers,
                  .sizes = oom_arena_raw(arena, s->n_sizes * sizeof(lc_size), NULL),
-                 .at = oom_arena_raw(arena, s->n_slots * sizeof(lc_size), NULL),
+                 .at = oom_arena_get(arena, s->n_slots * sizeof(lc_size), NULL),
                  .seen = oom_arena_raw(arena, s->n_buffers * sizeof(lc_buffer), NULL) };
-    uint32_t from = 0;
+    const loop *loops = loops_of(s);
+    uint32_t done = 0;
 
-    if (!r.sizes || !r.at || !r.seen || !fill_sizes(&r, now, next))
+    if (!r.sizes || !r.at || !r.seen || !fill_sizes(&r, c))
         return false;
     for (uint32_t b = 0; b < s->n_buffers; b++)
         lc_open_buffer(&buffers[b]);
-    for (uint32_t i = 0; i < s->n_loops; i++) {
-        const loop *l = &loops_of(s)[i];
-
-        play(&r, from, l->begin);
-        play_loop(&r, l);
-        from = l->end;
+    if (halfway->key == c->key) {
+        go_on(&r, c, halfway);
+        done = halfway->loops;
     }
-    play(&r, from, s->n_acts);
+    while (done < s->n_loops) {
+        play(&r, done ? loops[done - 1].end : 0, loops[done].begin);
+        play_loop(&r, &loops[done]);
+        stop_halfway(&r, c, ++done, halfway);
+    }
+    play(&r, done ? loops[done - 1].end : 0, s->n_acts);
     for (uint32_t b = 0; b < s->n_buffers; b++)
         if (buffers[b].full)
             return false;

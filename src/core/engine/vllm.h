@@ -52,7 +52,8 @@ static inline uint32_t vllm_version(const oom_plan *p)
 
 /* ---- weights (vllm_weights.c) ---- */
 
-oom_status vllm_place(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err);
+oom_status vllm_place(oom_plan *p, const uint64_t *tensor_bytes, const oom_format *const *formats,
+                      oom_error *err);
 /* What a rank of a stage holds beside the tensors dealt to it. */
 uint64_t vllm_added(const oom_plan *p, uint32_t stage, const oom_listener *l);
 

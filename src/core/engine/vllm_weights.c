@@ -150,13 +150,16 @@ static void add_slack(oom_plan *p, const uint64_t *tensor_bytes)
 
 /* As everywhere, but towers are cut like the text: their matrices; vLLM runs the encoder tensor
  * parallel unless told otherwise. What loading adds to a stage is noted. */
-oom_status vllm_place(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err)
+oom_status vllm_place(oom_plan *p, const uint64_t *tensor_bytes, const oom_format *const *formats,
+                      oom_error *err)
 {
     const oom_model *inv = p->inventory;
     vllm_own *own = (vllm_own *)p->own.bytes;
     uint64_t tp = p->options.tp;
     oom_status st = plan_place(p, tensor_bytes, err);
 
+    (void)formats;
+    *own = (vllm_own){ 0 };
     for (size_t i = 0; i < inv->n_tensors; i++) {
         const oom_tensor *t = &inv->tensors[i];
         uint64_t here = plan_rank_bytes(p, t, tensor_bytes[i]);

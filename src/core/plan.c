@@ -255,7 +255,7 @@ oom_status oom_plan_make_noting(oom_plan *p, oom_notes *notes, oom_model *m,
     const oom_format *automatic;
     oom_status st;
 
-    memset(p, 0, offsetof(oom_plan, own));
+    memset(p, 0, offsetof(oom_plan, own) + PLAN_OWN_ZERO);
     p->model = m;
     p->notes = notes;
     p->engine = engine;

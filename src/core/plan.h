@@ -36,6 +36,8 @@ typedef struct {
 #define PLAN_NOTES_HEAD 64
 struct oom_notes { union { max_align_t align; unsigned char bytes[1 << 20]; } own; };
 
+#define PLAN_OWN_ZERO 4096
+
 struct oom_plan {
     oom_model *model;
     oom_notes *notes;                   /* NULL: none are shared */
@@ -51,7 +53,8 @@ struct oom_plan {
     plan_stage stages[PLAN_STAGES];
     plan_class classes[OOM_MAX_DEVICES];
     bool ran_out;                       /* of memory, at a point: what it gave is no answer */
-    /* The engine's numbers, last: what an engine does not use nobody need clear. */
+    /* The engine's numbers. The first PLAN_OWN_ZERO bytes are zero before it places anything; what
+     * it keeps behind them it clears itself. */
     union { max_align_t align; unsigned char bytes[49152]; } own;
 };
 

@@ -38,7 +38,6 @@ static oom_status generic_prepare(oom_plan *p, oom_error *err)
     generic_own *own = (generic_own *)p->own.bytes;
 
     (void)err;
-    *own = (generic_own){ 0 };
     own->width = active_width(p);
     for (uint32_t i = 0; i < p->n_kinds; i++)
         own->mixed = own->mixed || p->kinds[i].kind == OOM_CACHE_FULL;

@@ -72,7 +72,7 @@ uint64_t lc_window_cells(const lc_own *o, const lc_context *c, uint64_t window);
 
 /* llamacpp_compute.c: the compute buffer of one device, or of main memory, at one point. */
 oom_status lc_prepare_compute(oom_plan *p, const oom_model *view, oom_error *err);
-uint64_t lc_compute(const oom_plan *p, const lc_context *asked, uint32_t buffer);
+uint64_t lc_compute(const oom_plan *p, const lc_context *c, uint32_t buffer);
 /* The same by a walk over all layers for this context alone, remembering nothing. */
 uint64_t lc_compute_once(const oom_plan *p, const lc_context *c, uint32_t buffer);
 

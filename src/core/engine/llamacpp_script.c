@@ -447,7 +447,7 @@ static void stop_halfway(const runner *r, const lc_point *c, uint32_t loops, lc_
         h->n_holes[b] = from->n;
         *x++ = from->peak;
         memcpy(x, from->hole, from->n * sizeof *from->hole);
-        x += 2 * from->n;
+        x += (size_t)2 * from->n;
     }
 }
 

@@ -96,10 +96,12 @@ static const transformers_own *own_of(const oom_plan *p)
 }
 
 /* Every matrix is a tensor of its own; an expert's, too, until 5.0 (core_model_loading.py). */
-static oom_status transformers_place(oom_plan *p, const uint64_t *tensor_bytes, oom_error *err)
+static oom_status transformers_place(oom_plan *p, const uint64_t *tensor_bytes,
+                                     const oom_format *const *formats, oom_error *err)
 {
     transformers_own *own = (transformers_own *)p->own.bytes;
 
+    (void)formats;
     for (size_t i = 0; i < p->inventory->n_tensors; i++) {
         const oom_tensor *t = &p->inventory->tensors[i];
         uint64_t codes = torch_codes(t, tensor_bytes[i], tensor_bytes[i]);

@@ -159,7 +159,6 @@ oom_status vllm_place(oom_plan *p, const uint64_t *tensor_bytes, const oom_forma
     oom_status st = plan_place(p, tensor_bytes, err);
 
     (void)formats;
-    *own = (vllm_own){ 0 };
     for (size_t i = 0; i < inv->n_tensors; i++) {
         const oom_tensor *t = &inv->tensors[i];
         uint64_t here = plan_rank_bytes(p, t, tensor_bytes[i]);

@@ -88,40 +88,68 @@ lc_size lc_take(lc_buffer *b, lc_size bytes)
     }
     b->hole[best].at = plus(at, bytes);
     b->hole[best].bytes = minus(b->hole[best].bytes, bytes);
-    if (best == end) {
-        if (!at_least(&b->valid, b->peak, b->hole[end].at))
-            b->peak = b->hole[end].at;
-    } else if (equal(&b->valid, b->hole[best].bytes, none)) {
+    if (best != end && equal(&b->valid, b->hole[best].bytes, none))
         close_hole(b, best);
-    }
+    /* whatever the hole: an empty block given back behind the open end hides it, as in ggml */
+    if (!at_least(&b->valid, b->peak, plus(at, bytes)))
+        b->peak = plus(at, bytes);
     return at;
 }
 
-/* Only its neighbours can touch a block: holes are apart from each other. */
-void lc_give(lc_buffer *b, lc_size at, lc_size bytes)
+static void merge_with_next(lc_buffer *b, uint32_t i)
+{
+    lc_hole *h = &b->hole[i];
+
+    if (i + 1 >= b->n || !equal(&b->valid, plus(h->at, h->bytes), h[1].at))
+        return;
+    h->bytes = plus(h->bytes, h[1].bytes);
+    close_hole(b, i + 1);
+}
+
+/* A hole of its own. Holes are apart from each other, so it is apart from all as long as it is
+ * from its neighbours. */
+static void open_hole(lc_buffer *b, lc_size at, lc_size bytes)
 {
     uint32_t i = 0;
-    bool before, behind;
 
+    if (b->n == LC_MAX_HOLES) {
+        b->full = true;
+        return;
+    }
     while (i < b->n && b->hole[i].at.now < at.now)
         i++;
-    before = i > 0 && equal(&b->valid, plus(b->hole[i - 1].at, b->hole[i - 1].bytes), at);
-    behind = i < b->n && equal(&b->valid, plus(at, bytes), b->hole[i].at);
-    if (before && behind) {
-        b->hole[i - 1].bytes = plus(plus(b->hole[i - 1].bytes, bytes), b->hole[i].bytes);
-        close_hole(b, i);
-    } else if (before) {
-        b->hole[i - 1].bytes = plus(b->hole[i - 1].bytes, bytes);
-    } else if (behind) {
-        b->hole[i].at = at;
-        b->hole[i].bytes = plus(b->hole[i].bytes, bytes);
-    } else if (b->n == LC_MAX_HOLES) {
-        b->full = true;
-    } else {
-        memmove(&b->hole[i + 1], &b->hole[i], (b->n - i) * sizeof(lc_hole));
-        b->hole[i] = (lc_hole){ at, bytes };
-        b->n++;
+    if (i > 0)
+        (void)equal(&b->valid, plus(b->hole[i - 1].at, b->hole[i - 1].bytes), at);
+    if (i < b->n)
+        (void)equal(&b->valid, plus(at, bytes), b->hole[i].at);
+    memmove(&b->hole[i + 1], &b->hole[i], (b->n - i) * sizeof(lc_hole));
+    b->hole[i] = (lc_hole){ at, bytes };
+    b->n++;
+}
+
+void lc_give(lc_buffer *b, lc_size at, lc_size bytes)
+{
+    lc_size end = plus(at, bytes);
+
+    for (uint32_t k = 0; k < b->n; k++) {
+        lc_hole *h = &b->hole[k];
+
+        if (h->at.now + h->bytes.now == at.now) {
+            (void)equal(&b->valid, plus(h->at, h->bytes), at);
+            h->bytes = plus(h->bytes, bytes);
+            merge_with_next(b, k);
+            return;
+        }
+        if (end.now == h->at.now) {
+            (void)equal(&b->valid, end, h->at);
+            h->at = at;
+            h->bytes = plus(h->bytes, bytes);
+            if (k > 0)
+                merge_with_next(b, k - 1);
+            return;
+        }
     }
+    open_hole(b, at, bytes);
 }
 
 /* Contexts above this one for which the peak stays below what a buffer can be. */

@@ -1,6 +1,8 @@
 /* solve.c: the largest batch or sequence that fits, under the very function memory() uses.
- * Total memory never falls when batch or seq grows; that is all that is assumed. Secant steps
- * guess (most engines are linear almost everywhere), bisection bounds the worst case. */
+ * Total memory seldom falls when batch or seq grows: only under llama.cpp, where a larger block may
+ * leave a hole that others fit into, and by less than the compute buffer. So n fits and n + 1 does
+ * not, but there a larger n may fit again. Secant steps guess (most engines are linear almost
+ * everywhere), bisection bounds the worst case. */
 #include "plan.h"
 
 typedef struct {

@@ -474,7 +474,8 @@ static bool run_lines(const oom_plan *p, const lc_context *c, uint64_t key,
     more.cells += LC_PAD_CELLS;
     next = step_of(p, &more);
     bound(o, c, &bounds);
-    point.key = mix(key, bounds.first) | 1;
+    /* a script can have been written in two ways: with one group at its margins, or two */
+    point.key = mix(mix(key, bounds.first), script->bytes) | 1;
     done = buffers && lc_measure(&step, &point.now) && lc_measure(&next, &point.next)
         && lc_run_script(script, &point, lc_halfway_of(memory_of(p), point.key), buffers, arena);
     for (uint32_t b = 0; done && b < script->n_buffers; b++)

@@ -9,6 +9,7 @@
 #define WAYS 8
 #define PART 16                 /* units */
 #define SHORT 4                 /* parts */
+#define MOST_HALFWAYS 64        /* clearing more would cost more than they save */
 #define FIRST_SETS 128          /* less where there is no room for them */
 
 typedef struct { uint64_t script_bytes; uint32_t n_sets, n_lines; } head;
@@ -28,7 +29,10 @@ static lc_halfway *halfways_of(lc_memory m)
 {
     return (lc_halfway *)(void *)(m.bytes + m.n / 4 * 3);
 }
-static uint64_t n_halfways(lc_memory m) { return m.n / 8 / sizeof(lc_halfway); }
+static uint64_t n_halfways(lc_memory m)
+{
+    return min_u64(m.n / 8 / sizeof(lc_halfway), MOST_HALFWAYS);
+}
 
 static uint64_t bytes_of_sets(uint64_t n) { return n * WAYS * sizeof(lc_line); }
 

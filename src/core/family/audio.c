@@ -57,7 +57,7 @@ static void conformer(build *b, uint64_t hidden, uint64_t heads, uint64_t kernel
     tower_norm(b, NORM_RMS, hidden);
     for (int i = 0; i < 5; i++)                         /* q, k, v, o, relative places */
         mat(b, OOM_ROLE_TOWER, hidden, hidden);
-    vec(b, OOM_ROLE_TOWER, hidden / (heads ? heads : 1));       /* a scale for each dimension */
+    vec(b, OOM_ROLE_TOWER, hidden / heads);             /* a scale for each dimension */
     tower_norm(b, NORM_RMS, hidden);
     tower_norm(b, NORM_RMS, hidden);
     mat(b, OOM_ROLE_TOWER, sat_mul(2, hidden), hidden);
@@ -74,7 +74,7 @@ static uint64_t usm(build *b, uint64_t default_hidden)
     enum { MEL_BINS = 128, FIRST = 128, SECOND = 32 };
     uint64_t hidden = want(b, "hidden_size", default_hidden);
     uint64_t layers = want(b, "conf_num_hidden_layers|num_hidden_layers", 12);
-    uint64_t heads = want(b, "conf_num_attention_heads|num_attention_heads", 8);
+    uint64_t heads = some(b, "conf_num_attention_heads|num_attention_heads", 8);
     uint64_t kernel = want(b, "conf_conv_kernel_size|conv_kernel_size", 5);
 
     mat(b, OOM_ROLE_PATCH_EMBED, FIRST, 9);
@@ -82,7 +82,7 @@ static uint64_t usm(build *b, uint64_t default_hidden)
     mat(b, OOM_ROLE_PATCH_EMBED, SECOND, UINT64_C(9) * FIRST);
     tower_norm(b, NORM_RMS, SECOND);
     mat(b, OOM_ROLE_PATCH_EMBED, hidden, (uint64_t)SECOND * MEL_BINS / 4);
-    for (uint64_t i = 0; i < layers && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < layers; i++) {
         b->layer = (int32_t)i;
         conformer(b, hidden, heads, kernel);
     }

@@ -30,12 +30,9 @@ static const oom_value *walk(const oom_value *map, const char *path, size_t n)
     while (map && n) {
         const char *dot = memchr(path, '.', n);
         size_t len = dot ? (size_t)(dot - path) : n;
-        char key[64];
+        char key[64];           /* ours are shorter */
 
-        if (len >= sizeof key)
-            return NULL;
-        memcpy(key, path, len);
-        key[len] = '\0';
+        snprintf(key, sizeof key, "%.*s", (int)len, path);
         map = oom_value_get(map, key);
         path += dot ? len + 1 : len;
         n -= dot ? len + 1 : len;
@@ -216,13 +213,14 @@ bool flag(build *b, const char *keys, bool otherwise)
 bool ties(build *b, bool otherwise)
 {
     const char *key = "tie_word_embeddings";
+    const oom_value *mine = b->cfg;
+    bool tied;
 
-    if (!has(b, key) && b->cfg != b->whole && oom_value_get(b->whole, key)) {
-        const oom_value *v = oom_value_get(b->whole, key);
-
-        return v->kind == OOM_BOOL ? v->u.truth : otherwise;
-    }
-    return flag(b, key, otherwise);
+    if (!has(b, key) && oom_value_get(b->whole, key))
+        b->cfg = b->whole;
+    tied = flag(b, key, otherwise);
+    b->cfg = mine;
+    return tied;
 }
 
 const char *word(build *b, const char *keys, const char *otherwise)
@@ -269,7 +267,7 @@ static const oom_value *element(build *b, const oom_value *v, const char *key, i
                v->u.list.n, layers);
         return NULL;
     }
-    return i < v->u.list.n ? &v->u.list.items[i] : &v->u.list.items[v->u.list.n - 1];
+    return &v->u.list.items[min_u64(i, v->u.list.n - 1)];
 }
 
 uint64_t item(build *b, const char *keys, size_t i, uint64_t otherwise)

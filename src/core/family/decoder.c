@@ -134,7 +134,7 @@ void decode(build *b, const decoder *given)
         norm(b, OOM_ROLE_EMBED_NORM, d->norm, d->hidden);
     if (!d->no_final_norm)
         norm(b, OOM_ROLE_OUTPUT_NORM, d->norm, d->hidden);
-    for (uint64_t i = 0; i < d->layers + d->mtp && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < d->layers + d->mtp; i++) {
         b->layer = (int32_t)i;
         if (i < d->layers)
             decode_layer(b, d, i);

@@ -118,7 +118,7 @@ static void deepseek_v4(build *b)
     b->m->shape.kv_heads = 1;
     b->m->shape.head_dim = b->m->shape.v_head_dim = (uint32_t)d.dim;
     b->m->shape.rope_dim = (uint32_t)want(b, "qk_rope_head_dim", 0);
-    for (uint64_t i = 0; i < n + n_mtp && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n + n_mtp; i++) {
         b->layer = (int32_t)i;
         b->part = i < n ? OOM_PART_TEXT : OOM_PART_MTP;
         if (i >= n) {

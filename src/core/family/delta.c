@@ -44,11 +44,11 @@ static void delta_layer(build *b, const delta_net *d)
 /* layer_types where the file has them, else every full_attention_interval-th layer. */
 static bool is_full(build *b, uint64_t i)
 {
-    uint64_t interval = want(b, "full_attention_interval", 4);
+    uint64_t interval = some(b, "full_attention_interval", 4);
 
     if (has(b, "layer_types"))
         return item_is(b, "layer_types", (size_t)i, "full_attention");
-    return interval && (i + 1) % interval == 0;
+    return (i + 1) % interval == 0;
 }
 
 static void qwen_hybrid(build *b, bool sparse, bool split_ba, uint64_t n_mtp)
@@ -77,7 +77,7 @@ static void qwen_hybrid(build *b, bool sparse, bool split_ba, uint64_t n_mtp)
         m.shared_width = want(b, "shared_expert_intermediate_size", 0);
     }
     embed(b, vocab, hidden, ties(b, false));
-    for (uint64_t i = 0; i < n + n_mtp && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n + n_mtp; i++) {
         b->layer = (int32_t)i;
         b->part = i < n ? OOM_PART_TEXT : OOM_PART_MTP;
         if (i >= n)
@@ -153,7 +153,7 @@ static void kda_layer(build *b, const kda *k)
 static void kimi_linear(build *b)
 {
     uint64_t hidden = need(b, "hidden_size"), vocab = need(b, "vocab_size"), n = depth(b);
-    uint64_t n_dense = want(b, "first_k_dense_replace", 0), step = want(b, "moe_layer_freq", 1);
+    uint64_t n_dense = want(b, "first_k_dense_replace", 0), step = some(b, "moe_layer_freq", 1);
     uint64_t width = need(b, "intermediate_size");
     bool residual = has(b, "attn_res_block_size");      /* K3: residual mixing, 4 vectors a layer */
     latent a = read_latent(b, hidden);
@@ -180,7 +180,7 @@ static void kimi_linear(build *b)
     require(b, "linear_attn_config.full_attn_layers", "the layers with full attention, from 1");
     embed(b, vocab, hidden, ties(b, false));
     latent_shape(b, &a);
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         vec(b, OOM_ROLE_ATTN_NORM, hidden);
         if (listed(b, "linear_attn_config.full_attn_layers", i + 1))    /* counted from 1 */
@@ -190,7 +190,7 @@ static void kimi_linear(build *b)
         vec(b, OOM_ROLE_FFN_NORM, hidden);
         for (int r = 0; residual && r < 4; r++)
             vec(b, OOM_ROLE_RESIDUAL_MIX, hidden);
-        if (i >= n_dense && (step < 2 || i % step == 0))
+        if (i >= n_dense && i % step == 0)
             mixture(b, &m);
         else
             mlp(b, hidden, width, MLP_GATED, false);

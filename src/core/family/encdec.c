@@ -69,7 +69,7 @@ static void t5_stack(build *b, const t5_model *t, bool decoder_side, uint64_t fi
                      uint64_t layers)
 {
     enter(b, decoder_side ? "dec." : "enc.", first);
-    for (uint64_t i = 0; i < layers && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < layers; i++) {
         b->layer = (int32_t)(first + i);
         t5_layer(b, t, decoder_side, i == 0);
     }
@@ -128,7 +128,7 @@ static void bart_stack(build *b, const bart_model *m, bool decoder_side, uint64_
     enter(b, decoder_side ? "dec." : "enc.", first);
     mat(b, OOM_ROLE_POS_EMBED, sat_add(m->positions, 2), m->hidden);
     norm(b, OOM_ROLE_EMBED_NORM, NORM_LAYER, m->hidden);
-    for (uint64_t i = 0; i < layers && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < layers; i++) {
         b->layer = (int32_t)(first + i);
         attend_weights(b, &a);
         norm(b, attn_norm, NORM_LAYER, m->hidden);
@@ -191,7 +191,7 @@ static void whisper_stack(build *b, const char *name, const attention *a, uint64
 {
     enter(b, name, first);
     mat(b, OOM_ROLE_POS_EMBED, positions, a->hidden);
-    for (uint64_t i = 0; i < layers && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < layers; i++) {
         b->layer = (int32_t)(first + i);
         whisper_layer(b, a, width, frames);
     }

@@ -16,7 +16,7 @@ static bool made_for(build *b, const char *part)
 
 static attention self_attention(uint64_t hidden, uint64_t heads)
 {
-    return (attention){ .hidden = hidden, .heads = heads, .head_dim = heads ? hidden / heads : 0,
+    return (attention){ .hidden = hidden, .heads = heads, .head_dim = hidden / heads,
                         .q_bias = true, .kv_bias = true, .o_bias = true };
 }
 
@@ -50,7 +50,7 @@ static void bert_stack(build *b, uint64_t types, bool pooler)
     if (types)
         mat(b, OOM_ROLE_TYPE_EMBED, types, hidden);
     norm(b, OOM_ROLE_EMBED_NORM, NORM_LAYER, hidden);
-    for (uint64_t i = 0; i < layers && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < layers; i++) {
         b->layer = (int32_t)i;
         attend_weights(b, &a);
         norm(b, OOM_ROLE_ATTN_POST_NORM, NORM_LAYER, hidden);
@@ -98,7 +98,7 @@ static void nomic_bert(build *b)
     if (types)
         mat(b, OOM_ROLE_TYPE_EMBED, types, hidden);
     norm(b, OOM_ROLE_EMBED_NORM, NORM_LAYER, hidden);
-    for (uint64_t i = 0; i < layers && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < layers; i++) {
         b->layer = (int32_t)i;
         attend_weights(b, &a);
         norm(b, OOM_ROLE_ATTN_POST_NORM, NORM_LAYER, hidden);
@@ -130,7 +130,7 @@ static void modernbert(build *b)
     embed(b, vocab, hidden, true);
     norm(b, OOM_ROLE_EMBED_NORM, kind, hidden);
     norm(b, OOM_ROLE_OUTPUT_NORM, kind, hidden);
-    for (uint64_t i = 0; i < layers && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < layers; i++) {
         b->layer = (int32_t)i;
         if (i > 0)
             norm(b, OOM_ROLE_ATTN_NORM, kind, hidden);

@@ -96,8 +96,6 @@ void build_text(build *b, const oom_value *cfg, const char *otherwise)
     const char *type;
     const family *f;
 
-    if (b->status != OOM_OK)
-        return;
     b->cfg = cfg;
     type = word(b, "model_type", otherwise);
     f = text_family(b, type, otherwise);
@@ -172,8 +170,6 @@ oom_status oom_family_build(oom_model *m, const oom_value *config, oom_error *er
     m->config = config;
     build_whole(&b);
     m->stored_precision = stored_precision(&b);
-    if (b.status == OOM_OK && m->n_tensors == 0)
-        refuse(&b, "a model without tensors");
     if (b.status != OOM_OK)
         return b.status;
     if (strcmp(m->attention, "none") == 0)

@@ -69,7 +69,7 @@ static void gemma3n_text(build *b)
         cube(b, OOM_ROLE_ALTUP_PROJ, copies - 1, hidden, hidden);
         cube(b, OOM_ROLE_ALTUP_UNEMBD, copies - 1, hidden, hidden);
     }
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         where w = layer_at(b, i, n, n_shared, 5);
 
         b->layer = (int32_t)i;
@@ -127,7 +127,7 @@ static void gemma4_text(build *b)
     embed(b, vocab, hidden, ties(b, true));
     if (dim)
         per_layer_tables(b, hidden, n, want(b, "vocab_size_per_layer_input", 262144), dim);
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         where w = layer_at(b, i, n, n_shared, 6);
         const attention *a = w.full ? &global : &local;
 

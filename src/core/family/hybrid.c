@@ -4,10 +4,7 @@
 
 #include <string.h>
 
-bool is(const char *a, const char *text)
-{
-    return a && strcmp(a, text) == 0;
-}
+bool is(const char *a, const char *text) { return strcmp(a, text) == 0; }
 
 uint64_t depth(build *b)
 {

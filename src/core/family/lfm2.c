@@ -8,15 +8,15 @@
  * multiple. transformers, modeling_lfm2.py: Lfm2MLP. */
 static uint64_t adjusted_width(build *b, uint64_t width)
 {
-    uint64_t multiple = want(b, "block_multiple_of", 256);
+    uint64_t multiple = some(b, "block_multiple_of", 256);
     double factor = real(b, "block_ffn_dim_multiplier", 1.0);
 
-    if (!flag(b, "block_auto_adjust_ff_dim", true) || !multiple)
+    if (!flag(b, "block_auto_adjust_ff_dim", true))
         return width;
     width = 2 * width / 3;
     if (factor > 0 && factor < 1000)
         width = (uint64_t)(factor * (double)width);
-    return (width + multiple - 1) / multiple * multiple;
+    return pad_up(width, multiple);
 }
 
 static void short_conv(build *b, uint64_t hidden, uint64_t kernel, bool biased)
@@ -47,7 +47,7 @@ static void lfm2(build *b, uint64_t dense_width, uint64_t n_dense, const moe *x)
 
     a.qk = QK_HEAD;
     embed(b, need(b, "vocab_size"), hidden, tied);
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         vec(b, OOM_ROLE_ATTN_NORM, hidden);
         if (attends(b, i))

@@ -56,7 +56,7 @@ static void recurrent_gemma(build *b)
         a.kv_heads = 1;
     a.o_bias = true;
     embed(b, need(b, "vocab_size"), hidden, ties(b, true));
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         vec(b, OOM_ROLE_ATTN_NORM, hidden);
         if (attends(b, i))
@@ -96,7 +96,7 @@ static void minimax(build *b)
 
     require(b, "attn_type_list|layer_types", "1 for each layer with full attention, else 0");
     embed(b, need(b, "vocab_size"), hidden, ties(b, false));
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         bool full = has(b, "layer_types") ? item_is(b, "layer_types", (size_t)i, "full_attention")
                                           : item(b, "attn_type_list", (size_t)i, 0) != 0;
 

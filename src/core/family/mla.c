@@ -103,7 +103,7 @@ static void deepseek_line(build *b, bool router_bias, bool copies)
 {
     uint64_t hidden = need(b, "hidden_size"), vocab = need(b, "vocab_size");
     uint64_t n = depth(b), n_mtp = mtp_depth(b, "num_nextn_predict_layers", 0);
-    uint64_t n_dense = want(b, "first_k_dense_replace", 0), step = want(b, "moe_layer_freq", 1);
+    uint64_t n_dense = want(b, "first_k_dense_replace", 0), step = some(b, "moe_layer_freq", 1);
     uint64_t width = need(b, "moe_intermediate_size");
     deepseek d = {
         .attention = read_latent(b, hidden),
@@ -118,12 +118,10 @@ static void deepseek_line(build *b, bool router_bias, bool copies)
         .index_dim = want(b, "index_head_dim", 0),
     };
 
-    if (step == 0)
-        step = 1;
     embed(b, vocab, hidden, ties(b, false));
     latent_shape(b, &d.attention);
     b->m->attention = d.index_dim ? "mla+dsa" : "mla";
-    for (uint64_t i = 0; i < n + n_mtp && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n + n_mtp; i++) {
         bool sparse = has(b, "mlp_layer_types") ? item_is(b, "mlp_layer_types", (size_t)i, "sparse")
                                                 : i >= n_dense && i % step == 0;
         /* GLM-5.2: "shared" layers use the choice of the last "full" one and hold no index. */
@@ -170,7 +168,7 @@ static void longcat_flash(build *b)
     b->m->shape.context = want(b, "max_position_embeddings", 0);
     embed(b, vocab, hidden, ties(b, false));
     latent_shape(b, &a);
-    for (uint64_t i = 0; i < n + n_mtp && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n + n_mtp; i++) {
         b->layer = (int32_t)i;
         b->part = i < n ? OOM_PART_TEXT : OOM_PART_MTP;
         for (int half = 0; half < (i < n ? 2 : 1); half++) {

@@ -342,10 +342,7 @@ static void minimax_m3(build *b)
     uint64_t width = need(b, "moe_intermediate_size|intermediate_size");
 
     d.width = want(b, "dense_intermediate_size", width);
-    if (strcmp(word(b, "qk_norm_type", "per_head"), "per_head") == 0)
-        d.a.qk = QK_HEAD;
-    else
-        d.a.qk = QK_FULL;
+    d.a.qk = strcmp(word(b, "qk_norm_type", "per_head"), "per_head") == 0 ? QK_HEAD : QK_FULL;
     d.x = experts(b, &d, width);
     d.x.router_bias = flag(b, "use_routing_bias", true);
     d.x.shared_width = want(b, "shared_intermediate_size", 0);

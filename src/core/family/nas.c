@@ -62,7 +62,7 @@ static void nemotron_nas(build *b)
     }
     embed(b, d.vocab, d.hidden, d.tied);
     norm(b, OOM_ROLE_OUTPUT_NORM, d.norm, d.hidden);
-    for (uint64_t i = 0; i < d.layers && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < d.layers; i++) {
         b->layer = (int32_t)i;
         nas_layer(b, &d, &blocks->u.list.items[i]);
     }

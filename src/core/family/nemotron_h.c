@@ -13,7 +13,7 @@ typedef struct {
     bool mlp_bias;
 } nemotron;
 
-/* 'M', '*', '-' or 'E', from the pattern string or the list of words; 0 past the end. */
+/* 'M', '*', '-' or 'E', from the pattern string or the list of words; 0 for any other word. */
 static char block_at(build *b, const char *pattern, uint64_t i)
 {
     static const struct { const char *word; char letter; } words[] = {
@@ -21,7 +21,7 @@ static char block_at(build *b, const char *pattern, uint64_t i)
     };
 
     if (pattern)
-        return i < strlen(pattern) ? pattern[i] : 0;
+        return pattern[i];
     for (size_t w = 0; w < sizeof words / sizeof *words; w++)
         if (item_is(b, "layers_block_type", (size_t)i, words[w].word))
             return words[w].letter;
@@ -68,7 +68,7 @@ static void nemotron_mtp(build *b, nemotron *d, uint64_t n)
     uint64_t n_mtp = mtp_depth(b, "num_nextn_predict_layers", 0);
 
     b->part = OOM_PART_MTP;
-    for (uint64_t i = 0; i < n_mtp && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n_mtp; i++) {
         b->layer = (int32_t)(n + i);
         mtp_extras(b, d->hidden);
         for (const char *p = pattern; *p; p++)
@@ -105,7 +105,7 @@ static void nemotron_h(build *b)
     b->m->shape.n_layers = (uint32_t)n;
     b->m->shape.context = want(b, "max_position_embeddings", 0);
     embed(b, need(b, "vocab_size"), hidden, ties(b, false));
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         nemotron_layer(b, &d, block_at(b, pattern, i));
     }

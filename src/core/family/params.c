@@ -32,7 +32,7 @@ static void from_shape(build *b, uint64_t params)
                                                               product counts for the cache */
     if (!kv)
         kv = heads;
-    if (!dim && heads && hidden % heads == 0)
+    if (!dim && hidden % heads == 0)
         dim = hidden / heads;
     if (!dim || !heads || heads % kv)
         refuse(b, "num_attention_heads %llu, num_key_value_heads %llu and hidden_size %llu do not "
@@ -53,7 +53,7 @@ static void from_shape(build *b, uint64_t params)
     s->intermediate_size = some(b, "intermediate_size", sat_mul(4, hidden));
     share = (params - outside) / layers;
     lump(b, params - outside - share * layers);
-    for (uint64_t i = 0; i < layers && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < layers; i++) {
         b->layer = (int32_t)i;
         lump(b, share);
         attend_cache(b, &(attention){ .hidden = hidden, .heads = heads, .kv_heads = kv,

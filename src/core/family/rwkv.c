@@ -35,7 +35,7 @@ static void rwkv(build *b, int version)
 {
     uint64_t hidden = need(b, "hidden_size"), n = depth(b);
     uint64_t inner = want(b, "attention_hidden_size", hidden);
-    uint64_t head = version == 5 ? want(b, "head_size", 64) : 1;
+    uint64_t head = version == 5 ? some(b, "head_size", 64) : 1;
     /* RWKV-5: 3.5 h, down to a multiple of 32. */
     uint64_t width = want(b, "intermediate_size",
                           version == 5 ? 7 * hidden / 2 / 32 * 32 : 4 * hidden);
@@ -44,7 +44,7 @@ static void rwkv(build *b, int version)
     embed(b, need(b, "vocab_size"), hidden,
           version == 4 && ties(b, false));
     norm(b, OOM_ROLE_EMBED_NORM, NORM_LAYER, hidden);
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         norm(b, OOM_ROLE_ATTN_NORM, NORM_LAYER, hidden);
         /* mixes of key, value, receptance (and gate), then decay and bonus */
@@ -55,8 +55,7 @@ static void rwkv(build *b, int version)
             norm(b, OOM_ROLE_TIME_MIX_NORM, NORM_LAYER, inner);
         norm(b, OOM_ROLE_FFN_NORM, NORM_LAYER, hidden);
         channel_mix(b, hidden, width);
-        rwkv_state(b, hidden, version == 5 ? sat_mul(inner, head) : 3 * inner,
-                   inner / (head ? head : 1));
+        rwkv_state(b, hidden, version == 5 ? sat_mul(inner, head) : 3 * inner, inner / head);
     }
     b->layer = -1;
     norm(b, OOM_ROLE_OUTPUT_NORM, NORM_LAYER, hidden);
@@ -72,13 +71,13 @@ static void rwkv5(build *b) { rwkv(b, 5); }
 static void rwkv6(build *b)
 {
     uint64_t hidden = need(b, "hidden_size"), n = depth(b);
-    uint64_t inner = want(b, "attention_hidden_size", hidden), head = want(b, "head_size", 64);
+    uint64_t inner = want(b, "attention_hidden_size", hidden), head = some(b, "head_size", 64);
     uint64_t width = want(b, "intermediate_size", 7 * hidden / 2 / 32 * 32);
     uint64_t mix = hidden >= 4096 ? 64 : 32, decay = 2 * mix;
 
     embed(b, need(b, "vocab_size"), hidden, false);     /* as RWKV-5: a head of its own */
     norm(b, OOM_ROLE_EMBED_NORM, NORM_LAYER, hidden);
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         norm(b, OOM_ROLE_ATTN_NORM, NORM_LAYER, hidden);
         vec(b, OOM_ROLE_TIME_MIX, 6 * hidden);          /* of x, w, k, v, r, g */
@@ -91,7 +90,7 @@ static void rwkv6(build *b)
         norm(b, OOM_ROLE_TIME_MIX_NORM, NORM_LAYER, inner);
         norm(b, OOM_ROLE_FFN_NORM, NORM_LAYER, hidden);
         channel_mix(b, hidden, width);
-        rwkv_state(b, hidden, sat_mul(inner, head), inner / (head ? head : 1));
+        rwkv_state(b, hidden, sat_mul(inner, head), inner / head);
     }
     b->layer = -1;
     norm(b, OOM_ROLE_OUTPUT_NORM, NORM_LAYER, hidden);
@@ -110,14 +109,14 @@ static void through(build *b, uint64_t out, uint64_t rank, uint64_t in, bool wit
 
 static void rwkv7(build *b)
 {
-    uint64_t hidden = need(b, "hidden_size"), n = depth(b), head = want(b, "head_dim", 64);
+    uint64_t hidden = need(b, "hidden_size"), n = depth(b), head = some(b, "head_dim", 64);
     uint64_t width = want(b, "intermediate_size", 4 * hidden);
     uint64_t decay = need(b, "decay_low_rank_dim"), rate = need(b, "a_low_rank_dim");
     uint64_t value = need(b, "v_low_rank_dim"), gate = need(b, "gate_low_rank_dim");
 
     embed(b, need(b, "vocab_size"), hidden, ties(b, false));
     norm(b, OOM_ROLE_EMBED_NORM, NORM_LAYER, hidden);
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         norm(b, OOM_ROLE_ATTN_NORM, NORM_LAYER, hidden);
         vec(b, OOM_ROLE_TIME_MIX, 6 * hidden);          /* mixes */
@@ -133,7 +132,7 @@ static void rwkv7(build *b)
         vec(b, OOM_ROLE_CHANNEL_MIX, hidden);
         mat(b, OOM_ROLE_CHANNEL_MIX_KEY, width, hidden);
         mat(b, OOM_ROLE_CHANNEL_MIX_VALUE, hidden, width);
-        rwkv_state(b, hidden, sat_mul(hidden, head), hidden / (head ? head : 1));
+        rwkv_state(b, hidden, sat_mul(hidden, head), hidden / head);
     }
     b->layer = -1;
     norm(b, OOM_ROLE_OUTPUT_NORM, NORM_LAYER, hidden);

@@ -78,7 +78,7 @@ static void pure_mamba(build *b)
     mamba m = read_mamba(b, hidden);
 
     embed(b, need(b, "vocab_size"), hidden, ties(b, true));
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         vec(b, OOM_ROLE_ATTN_NORM, hidden);
         mamba_mixer(b, &m);
@@ -99,7 +99,7 @@ static void pure_mamba2(build *b)
     };
 
     embed(b, need(b, "vocab_size"), hidden, ties(b, false));
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         vec(b, OOM_ROLE_ATTN_NORM, hidden);
         mamba2_mixer(b, &m);
@@ -113,9 +113,9 @@ static void pure_mamba2(build *b)
 static void jamba(build *b)
 {
     uint64_t hidden = need(b, "hidden_size"), width = need(b, "intermediate_size"), n = depth(b);
-    uint64_t attn_period = want(b, "attn_layer_period", 8);
+    uint64_t attn_period = some(b, "attn_layer_period", 8);
     uint64_t attn_at = want(b, "attn_layer_offset", 4);
-    uint64_t moe_period = want(b, "expert_layer_period", 2);
+    uint64_t moe_period = some(b, "expert_layer_period", 2);
     uint64_t moe_at = want(b, "expert_layer_offset", 1);
     attention a = read_attention(b, hidden, 0);
     mamba m = {
@@ -129,12 +129,8 @@ static void jamba(build *b)
     moe x = { .hidden = hidden, .width = width, .kind = MLP_GATED,
               .experts = want(b, "num_experts", 16), .used = want(b, "num_experts_per_tok", 2) };
 
-    if (!attn_period || !moe_period) {
-        refuse(b, "\"attn_layer_period\" and \"expert_layer_period\" must be at least 1");
-        return;
-    }
     embed(b, need(b, "vocab_size"), hidden, ties(b, false));
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         vec(b, OOM_ROLE_ATTN_NORM, hidden);
         if (i % attn_period == attn_at)
@@ -180,7 +176,7 @@ static void granitemoehybrid(build *b)
     bool any_mamba = false;
 
     embed(b, need(b, "vocab_size"), hidden, ties(b, true));
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         bool recurrent = !item_is(b, "layer_types|layers_block_type", (size_t)i, "attention");
 
         b->layer = (int32_t)i;
@@ -210,7 +206,7 @@ static void bamba(build *b)
     mamba2 m = read_mamba2(b, hidden, true);
 
     embed(b, need(b, "vocab_size"), hidden, ties(b, false));
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         vec(b, OOM_ROLE_ATTN_NORM, hidden);
         if (listed(b, "attn_layer_indices", i))
@@ -292,7 +288,7 @@ static void zamba2(build *b)
     b->m->shape.head_dim = b->m->shape.v_head_dim = (uint32_t)z.a.head_dim;
     require(b, "hybrid_layer_ids|layers_block_type", "the layers that use a shared block");
     embed(b, need(b, "vocab_size"), hidden, ties(b, true));
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         vec(b, OOM_ROLE_ATTN_NORM, hidden);
         mamba2_mixer(b, &m);
@@ -314,7 +310,7 @@ static void falcon_h1(build *b)
     mamba2 m = read_mamba2(b, hidden, flag(b, "mamba_rms_norm", false));
 
     embed(b, need(b, "vocab_size"), hidden, ties(b, false));
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         b->layer = (int32_t)i;
         vec(b, OOM_ROLE_ATTN_NORM, hidden);     /* attention and mixer side by side */
         attend(b, &a, 0);

@@ -1,11 +1,18 @@
 /* stored.c: the precision a release is stored in, under the name that people give to
  * `precision`. From quantization_config where there is one, else from torch_dtype. */
 #include "family.h"
+#include "hybrid.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static bool is(const char *s, const char *what) { return s && strcmp(s, what) == 0; }
+/* A number above 0; anything else, as the -1 and null that stand for no groups, is `otherwise`. */
+static uint64_t positive(build *b, const char *keys, uint64_t otherwise)
+{
+    const oom_value *v = node(b, keys);
+
+    return v && v->kind == OOM_INT && v->u.i > 0 ? (uint64_t)v->u.i : otherwise;
+}
 
 /* "gptq-4bit-128g", "gptq-4bit" where a group is a whole row, "int4-experts-32g" for bits 0. */
 static const char *grouped(build *b, const char *method, uint64_t bits, uint64_t group)
@@ -44,9 +51,7 @@ static const char *compressed(build *b)
     const char *strategy = word(b, "config_groups.group_0.weights.strategy|weights.strategy",
                                 "channel");
     uint64_t bits = want(b, "config_groups.group_0.weights.num_bits|weights.num_bits", 8);
-    /* -1 and null stand for no groups: only a positive number is read */
-    const oom_value *g = node(b, "config_groups.group_0.weights.group_size|weights.group_size");
-    uint64_t group = g && g->kind == OOM_INT && g->u.i > 0 ? (uint64_t)g->u.i : 0;
+    uint64_t group = positive(b, "config_groups.group_0.weights.group_size|weights.group_size", 0);
 
     if (is(type, "float") && bits == 4)
         return group == 32 ? "mxfp4" : "nvfp4";
@@ -60,37 +65,35 @@ static const char *compressed(build *b)
 
 static const char *quantised(build *b, const char *experts)
 {
+    static const struct { const char *method, *name; } plain[] = {
+        { "fbgemm_fp8", "fp8-channel" }, { "mxfp4", "mxfp4" }, { "awq", "awq" }, { "hqq", "hqq" },
+        { "FP8", "fp8-tensor" }, { "NVFP4", "nvfp4" },
+    };
     const char *method = word(b, "quant_method|quant_algo|quantization.quant_algo", "");
-    const oom_value *g = node(b, "group_size|q_group_size");
-    uint64_t group = g && g->kind == OOM_INT && g->u.i > 0 ? (uint64_t)g->u.i : 0;
-    const oom_value *bits = node(b, "bits|w_bit");
-    uint64_t width = bits && bits->kind == OOM_INT && bits->u.i > 0 ? (uint64_t)bits->u.i : 4;
+    uint64_t group = positive(b, "group_size|q_group_size", 0);
+    uint64_t bits = positive(b, "bits|w_bit", 4);
 
+    if (is(method, "modelopt"))
+        method = word(b, "quant_algo|quantization.quant_algo", "FP8");
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        if (is(method, plain[i].method))
+            return plain[i].name;
     if (is(method, "fp8") && is(experts, "fp4"))        /* DeepSeek-V4 */
         return "fp4-experts-fp8";
     if (is(method, "fp8"))
         return has(b, "weight_block_size") ? "fp8-block" : "fp8-tensor";
-    if (is(method, "fbgemm_fp8"))
-        return "fp8-channel";
-    if (is(method, "mxfp4") || is(method, "awq"))
-        return method[0] == 'm' ? "mxfp4" : "awq";
     if (is(method, "auto-round") && strstr(word(b, "packing_format", ""), "awq"))
         return "awq";
     if (is(method, "gptq") || is(method, "auto-round"))
-        return grouped(b, "gptq", width, group);
+        return grouped(b, "gptq", bits, group);
     if (is(method, "bitsandbytes") && flag(b, "load_in_8bit|_load_in_8bit", false))
         return "bnb-int8";
     if (is(method, "bitsandbytes"))
         return flag(b, "bnb_4bit_use_double_quant", false) ? "nf4-dq" : "nf4";
     if (is(method, "compressed-tensors"))
         return compressed(b);
-    if (is(method, "modelopt") || is(method, "NVFP4") || is(method, "FP8"))
-        return is(word(b, "quant_algo|quantization.quant_algo", method), "NVFP4") ? "nvfp4"
-                                                                                  : "fp8-tensor";
-    if (is(method, "hqq"))
-        return "hqq";
-    if (!*method && bits)                       /* MLX: {"group_size": 64, "bits": 4} alone */
-        return grouped(b, "mlx", width, group);
+    if (!*method && has(b, "bits|w_bit"))       /* MLX: {"group_size": 64, "bits": 4} alone */
+        return grouped(b, "mlx", bits, group);
     return NULL;
 }
 
@@ -110,13 +113,13 @@ const char *stored_precision(build *b)
     q = node(b, keys);
     type = word(b, "torch_dtype|dtype|text_config.torch_dtype|text_config.dtype", "");
     experts = word(b, "expert_dtype|text_config.expert_dtype", "");
-    if (q && q->kind == OOM_MAP) {
+    if (q) {
         b->cfg = q;
         const char *method = word(b, "quant_method", "");
 
         found = quantised(b, experts);
         b->cfg = b->whole;
-        if (found || *method || b->status != OOM_OK)
+        if (found || *method)
             return found;                   /* NULL: a method that is not known here */
     }
     if (strncmp(type, "torch.", 6) == 0)

@@ -31,7 +31,7 @@ void tower_norm(build *b, norm_kind kind, uint64_t n)
 
 void tower_layers(build *b, const tower *t)
 {
-    for (uint64_t i = 0; i < t->layers && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < t->layers; i++) {
         b->layer = (int32_t)i;
         for (uint64_t k = 0; k < t->norms; k++)
             tower_norm(b, t->norm, t->hidden);
@@ -76,7 +76,7 @@ static uint64_t side_of(build *b, const char *key, uint64_t otherwise)
 /* Patches along one side, squared. */
 static uint64_t grid(build *b, uint64_t image, uint64_t patch)
 {
-    uint64_t side = patch ? image / patch : 0;
+    uint64_t side = image / patch;
 
     if (!side)
         refuse(b, "\"image_size\" is smaller than \"patch_size\"");
@@ -321,7 +321,7 @@ void tower_internvl(build *b, uint64_t out, const tower_options *o)
  * and a gated MLP as the way in. */
 void tower_glm4v(build *b, uint64_t out, const tower_options *o)
 {
-    uint64_t patch = want(b, "patch_size", 14), width = want(b, "intermediate_size", 13696);
+    uint64_t patch = some(b, "patch_size", 14), width = want(b, "intermediate_size", 13696);
     tower t = { .layers = want(b, "depth", 24), .hidden = want(b, "hidden_size", 1536),
                 .gated = true, .norm = NORM_RMS, .norms = 2 };
 

@@ -11,7 +11,7 @@ static void at(build *b, const oom_value *cfg, const class_default *defaults, oo
     const oom_value *saved = b->cfg;
     const class_default *saved_defaults = b->defaults;
 
-    if (!cfg || !make || b->status != OOM_OK)
+    if (!cfg)
         return;
     b->cfg = cfg;
     b->defaults = defaults;
@@ -202,8 +202,8 @@ static uint64_t mllama_image_tokens(build *b)
     uint64_t patch, side, tiles;
 
     b->cfg = b->whole;
-    patch = want(b, "vision_config.patch_size", 14);
-    side = patch ? want(b, "vision_config.image_size", 560) / patch : 0;
+    patch = some(b, "vision_config.patch_size", 14);
+    side = want(b, "vision_config.image_size", 560) / patch;
     tiles = want(b, "vision_config.max_num_tiles", 4);
     b->cfg = text;
     return sat_mul(tiles, sat_add(sat_mul(side, side), 1));
@@ -219,7 +219,7 @@ static void mllama_text(build *b)
 
     embed(b, vocab, hidden, ties(b, false));
     mat(b, OOM_ROLE_TYPE_EMBED, 8, hidden);
-    for (uint64_t i = 0; i < n && b->status == OOM_OK; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         bool looks = has(b, "cross_attention_layers") ? listed(b, "cross_attention_layers", i)
                                                       : i % 5 == 3;
 

@@ -69,8 +69,6 @@ static chunk *add_chunk(oom_arena *arena, size_t bytes)
     size_t data = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
     chunk *c;
 
-    if (bytes > SIZE_MAX - header)
-        return NULL;
     c = arena->alloc.resize(arena->alloc.ctx, NULL, 0, header + data);
     if (!c)
         return NULL;
@@ -90,15 +88,12 @@ static chunk *add_chunk(oom_arena *arena, size_t bytes)
 void *oom_arena_raw(oom_arena *arena, size_t bytes, oom_error *err)
 {
     chunk *c = arena->first;
-    size_t need;
+    size_t need = round_up(bytes ? bytes : 1);
     void *p;
 
-    if (bytes > SIZE_MAX / 2) {
-        oom_fail(err, OOM_NOMEM, "out of memory");
-        return NULL;
-    }
-    need = round_up(bytes ? bytes : 1);
-    if (!c || c->bytes - c->used < need)
+    if (bytes > SIZE_MAX / 2)
+        c = NULL;
+    else if (!c || c->bytes - c->used < need)
         c = add_chunk(arena, need);
     if (!c) {
         oom_fail(err, OOM_NOMEM, "out of memory");
@@ -118,7 +113,7 @@ void *oom_arena_get(oom_arena *arena, size_t bytes, oom_error *err)
 
 const char *oom_arena_text(oom_arena *arena, const char *s, size_t len, oom_error *err)
 {
-    char *copy = len < SIZE_MAX ? oom_arena_get(arena, len + 1, err) : NULL;
+    char *copy = oom_arena_get(arena, len + 1, err);
 
     if (copy)
         memcpy(copy, s, len);

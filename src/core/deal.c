@@ -12,7 +12,7 @@ uint64_t plan_rank_bytes(const oom_plan *p, const oom_tensor *t, uint64_t bytes)
     const oom_shape *s = &p->model->shape;
     uint32_t tp = p->options.tp, ep = p->options.ep;
     uint32_t kv = s->kv_heads ? s->kv_heads : 1;
-    uint64_t kv_bytes;
+    uint64_t heads = s->heads + 2 * (uint64_t)kv;       /* of q, k and v */
 
     if (t->part != OOM_PART_TEXT)       /* towers are small and replicated by every engine here */
         return bytes;
@@ -20,23 +20,19 @@ uint64_t plan_rank_bytes(const oom_plan *p, const oom_tensor *t, uint64_t bytes)
     case OOM_SPLIT_NONE:
         return bytes;
     case OOM_SPLIT_EXPERT:              /* whole experts when they are spread, else their width */
-        if (ep > 1 && s->experts)
+        if (ep > 1)
             return sat_mul(bytes / s->experts, div_up(s->experts, ep));
-        return div_up(bytes, tp);
+        break;
     case OOM_SPLIT_KV:                  /* heads are whole; replicated when there are too few */
-        return tp <= kv ? div_up(bytes, tp) : div_up(bytes, kv);
-    case OOM_SPLIT_COLUMN:
-        if (t->role != OOM_ROLE_ATTN_QKV || tp <= kv || t->n_dims == 0 || t->dims[0] == 0)
-            return div_up(bytes, tp);
-        /* fused q, k and v: k and v are replicated, q is not */
-        kv_bytes = (uint64_t)((double)bytes * 2.0 * (double)kv * (double)s->head_dim
-                              / (double)t->dims[0]);
-        kv_bytes = min_u64(kv_bytes, bytes);
-        return div_up(bytes - kv_bytes, tp) + div_up(kv_bytes, kv);
+        return div_up(bytes, min_u64(tp, kv));
+    case OOM_SPLIT_COLUMN:              /* fused q, k and v: of each head as many rows */
+        if (t->role == OOM_ROLE_ATTN_QKV && tp > kv && t->dims[0] == heads * s->head_dim)
+            return sat_add(div_up(bytes / heads * s->heads, tp), bytes / heads * 2);
+        break;
     case OOM_SPLIT_ROW: case OOM_SPLIT_VOCAB:
-        return div_up(bytes, tp);
+        break;
     }
-    return bytes;
+    return div_up(bytes, tp);
 }
 
 static bool at_the_end(oom_role role)
@@ -114,7 +110,7 @@ static oom_status make_kind(const oom_plan *p, const oom_cache *c, plan_kind *k,
     k->window = c->window;
     k->ratio = c->ratio ? c->ratio : 1;
     if (c->kind == OOM_CACHE_STATE) {
-        uint32_t cut = c->state_heads ? min_u64(tp, c->state_heads) < tp ? c->state_heads : tp : 1;
+        uint64_t cut = max_u64(1, min_u64(tp, c->state_heads));
 
         k->conv_elements = div_up(sat_mul(c->conv_width, c->conv_kernel ? c->conv_kernel - 1 : 0),
                                   cut);
@@ -133,7 +129,7 @@ static oom_status make_kind(const oom_plan *p, const oom_cache *c, plan_kind *k,
         k->v_width = c->v_width / c->kv_heads * k->kv_heads;
     }
     st = oom_format_row_bytes(p->options.kv_k, k->k_width, &k->k_row_bytes, err);
-    if (st == OOM_OK && k->v_width)
+    if (st == OOM_OK)
         st = oom_format_row_bytes(p->options.kv_v, k->v_width, &k->v_row_bytes, err);
     return st;
 }

@@ -12,6 +12,8 @@ static const oom_engine *const engines[] = {
     &oom_engine_llamacpp,
 };
 
+_Static_assert(sizeof engines / sizeof *engines <= OOM_MAX_ENGINES, "a device learns of each");
+
 const oom_engine *oom_engine_at(size_t i)
 {
     return i < sizeof engines / sizeof *engines ? engines[i] : NULL;

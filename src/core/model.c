@@ -48,10 +48,6 @@ static void *grown(oom_arena *arena, void *list, size_t n, size_t *cap, size_t e
 
     if (n < *cap)
         return list;
-    if (new_cap > SIZE_MAX / 2 / each) {
-        oom_fail(err, OOM_TOOLARGE, "too many tensors");
-        return NULL;
-    }
     bigger = oom_arena_get(arena, new_cap * each, err);
     if (!bigger)
         return NULL;
@@ -120,6 +116,12 @@ oom_status oom_model_count(const oom_model *m, oom_param_counts *counts, oom_err
     return OOM_OK;
 }
 
+static bool grows_without_end(oom_cache_kind kind)
+{
+    return kind == OOM_CACHE_FULL || kind == OOM_CACHE_MLA || kind == OOM_CACHE_INDEXER
+        || kind == OOM_CACHE_COMPRESSED;
+}
+
 uint64_t oom_model_kv_bytes_per_token(const oom_model *m)
 {
     uint64_t sum = 0;
@@ -128,16 +130,8 @@ uint64_t oom_model_kv_bytes_per_token(const oom_model *m)
         const oom_cache *c = &m->caches[i];
         uint64_t row = sat_mul(2, sat_add(c->k_width, c->v_width));
 
-        switch (c->kind) {
-        case OOM_CACHE_FULL: case OOM_CACHE_MLA: case OOM_CACHE_INDEXER:
-            sum = sat_add(sum, row);
-            break;
-        case OOM_CACHE_COMPRESSED:
-            sum = sat_add(sum, row / (c->ratio ? c->ratio : 1));
-            break;
-        case OOM_CACHE_WINDOW: case OOM_CACHE_CHUNK: case OOM_CACHE_CROSS: case OOM_CACHE_STATE:
-            break;
-        }
+        if (grows_without_end(c->kind))
+            sum = sat_add(sum, row / max_u64(c->ratio, 1));
     }
     return min_u64(sum, OOM_MAX_BYTES);
 }

@@ -401,7 +401,6 @@ oom_status oom_plan_memory(const oom_plan *plan, const oom_load *asked, oom_memo
 uint32_t oom_plan_ranks(const oom_plan *plan);
 oom_status oom_plan_rank(const oom_plan *plan, const oom_load *asked, uint32_t rank,
                          oom_parts *out, uint64_t *available, oom_error *err);
-uint64_t oom_plan_available(const oom_plan *plan, uint32_t rank);
 
 /* What the engine's cache pool holds. */
 typedef struct {

@@ -58,25 +58,21 @@ uint64_t plan_rows(const plan_kind *k, const oom_load *load)
     case OOM_CACHE_CROSS:               /* a fixed number of image tokens, or the encoder's */
         return k->window ? k->window : load->prompt;
     case OOM_CACHE_STATE:
-        return 1;
+        break;
     }
-    return load->seq;
+    return 1;
 }
 
-static const char *kind_words(oom_cache_kind kind)
-{
-    switch (kind) {
-    case OOM_CACHE_WINDOW: return "layers x (K row + V row) x min(seq, window) x sequences";
-    case OOM_CACHE_CHUNK: return "layers x (K row + V row) x min(seq, chunk) x sequences";
-    case OOM_CACHE_MLA: return "layers x latent row x seq x sequences";
-    case OOM_CACHE_INDEXER: return "layers x index key row x seq x sequences";
-    case OOM_CACHE_COMPRESSED: return "layers x row x seq / ratio x sequences";
-    case OOM_CACHE_CROSS: return "layers x (K row + V row) x encoder tokens x sequences";
-    case OOM_CACHE_STATE: return "layers x state bytes x sequences";
-    case OOM_CACHE_FULL: break;
-    }
-    return "layers x (K row + V row) x seq x sequences";
-}
+static const char *const kind_words[] = {
+    [OOM_CACHE_FULL] = "layers x (K row + V row) x seq x sequences",
+    [OOM_CACHE_WINDOW] = "layers x (K row + V row) x min(seq, window) x sequences",
+    [OOM_CACHE_CHUNK] = "layers x (K row + V row) x min(seq, chunk) x sequences",
+    [OOM_CACHE_MLA] = "layers x latent row x seq x sequences",
+    [OOM_CACHE_INDEXER] = "layers x index key row x seq x sequences",
+    [OOM_CACHE_COMPRESSED] = "layers x row x seq / ratio x sequences",
+    [OOM_CACHE_CROSS] = "layers x (K row + V row) x encoder tokens x sequences",
+    [OOM_CACHE_STATE] = "layers x state bytes x sequences",
+};
 
 void plan_textbook_caches(const oom_plan *p, const oom_load *load, const plan_class *c,
                           oom_parts *out, const oom_listener *l)
@@ -95,7 +91,7 @@ void plan_textbook_caches(const oom_plan *p, const oom_load *load, const plan_cl
         else
             out->kv = sat_add(out->kv, bytes);
         if (l && stage->layers[i])
-            plan_tell(l, fixed ? "state" : "kv", OOM_EXACT, bytes, kind_words(k->kind),
+            plan_tell(l, fixed ? "state" : "kv", OOM_EXACT, bytes, kind_words[k->kind],
                       "arithmetic on the model's configuration",
                       "%u x %llu B x %llu x %llu", stage->layers[i], (ull)row, (ull)rows,
                       (ull)batch);
@@ -104,49 +100,70 @@ void plan_textbook_caches(const oom_plan *p, const oom_load *load, const plan_cl
 
 /* ---- devices --------------------------------------------------------------------------------- */
 
+static uint64_t memory_of(const oom_plan *p, const oom_device *d)
+{
+    return p->engine->whole_device ? d->memory_bytes : d->usable_bytes;
+}
+
+/* The share of it that is asked for; 1 where neither the user nor the engine says one. */
+static double share_of(const oom_plan *p)
+{
+    return p->options.utilization > 0 ? p->options.utilization : 1;
+}
+
+static uint64_t asked_of(const oom_plan *p, const oom_device *d)
+{
+    uint64_t all = memory_of(p, d);
+    double share = share_of(p);
+
+    return share < 1 ? (uint64_t)(share * (double)all) : all;
+}
+
 uint64_t plan_available(const oom_plan *p, const oom_device *d)
 {
-    uint64_t bytes = p->engine->whole_device ? d->memory_bytes : d->usable_bytes;
+    uint64_t bytes = p->engine->available ? p->engine->available(p, d) : asked_of(p, d);
 
-    if (p->engine->available)
-        bytes = p->engine->available(p, d);
-    else if (p->options.utilization > 0 && p->options.utilization < 1)
-        bytes = (uint64_t)(p->options.utilization * (double)bytes);
-    return bytes > p->options.reserve ? bytes - p->options.reserve : 0;
+    return bytes - min_u64(bytes, p->options.reserve);
 }
 
 /* What was learned of this device under the plan's engine. */
 static uint64_t learned(const oom_plan *p, const oom_device *d)
 {
-    for (size_t i = 0; i < OOM_MAX_ENGINES && oom_engine_at(i); i++)
-        if (oom_engine_at(i) == p->engine)
-            return d->learned_bytes[i];
-    return 0;
+    size_t i = 0;
+
+    while (oom_engine_at(i) != p->engine)
+        i++;
+    return d->learned_bytes[i];
 }
 
-/* One class for every run of ranks with the same stage and the same kind of device. */
+static uint32_t find_class(const oom_plan *p, uint32_t stage, uint32_t group)
+{
+    for (uint32_t i = 0; i < p->n_classes; i++)
+        if (p->classes[i].stage == stage && p->classes[i].group == group)
+            return i;
+    return p->n_classes;
+}
+
+/* One class for all ranks with the same stage and the same kind of device. */
 static void deal_ranks(oom_plan *p)
 {
-    uint32_t rank = 0, group = 0, left = p->has_device ? p->where.group[0].count : UINT32_MAX;
-    uint32_t per_replica = p->options.tp * p->options.pp;
+    uint32_t per_replica = p->options.tp * p->options.pp, group = 0, end = p->where.group[0].count;
 
     p->n_ranks = p->has_device ? p->where.n : per_replica;
-    for (; rank < p->n_ranks; rank++) {
-        uint32_t stage = rank % per_replica / p->options.tp;
-        bool known = false;
+    for (uint32_t rank = 0; rank < p->n_ranks; rank++) {
+        uint32_t stage = rank % per_replica / p->options.tp, known;
 
-        if (left == 0) {
-            group++;
-            left = p->where.group[group].count;
+        if (p->has_device && rank == end)
+            end += p->where.group[++group].count;
+        known = find_class(p, stage, group);
+        p->class_of[rank] = (uint8_t)known;
+        if (known < p->n_classes)
+            continue;
+        p->classes[p->n_classes++] = (plan_class){ .stage = stage, .group = group, .rank = rank };
+        if (p->has_device) {
+            p->classes[known].available = plan_available(p, &p->where.group[group].device);
+            p->classes[known].learned = learned(p, &p->where.group[group].device);
         }
-        left--;
-        for (uint32_t i = 0; i < p->n_classes; i++)
-            known = known || (p->classes[i].stage == stage && p->classes[i].group == group);
-        if (!known)
-            p->classes[p->n_classes++] = (plan_class){
-                .stage = stage, .group = group, .rank = rank,
-                .available = p->has_device ? plan_available(p, &p->where.group[group].device) : 0,
-                .learned = p->has_device ? learned(p, &p->where.group[group].device) : 0 };
     }
 }
 
@@ -185,7 +202,7 @@ static oom_status check_degrees(oom_plan *p, oom_error *err)
     if (s->heads && o->tp > 1 && s->heads % o->tp)
         return oom_fail(err, OOM_BADVALUE, "tp=%u does not divide the %u attention heads of %s",
                         o->tp, s->heads, p->model->id);
-    if (o->pp > s->n_layers && o->pp > 1)
+    if (o->pp > 1 && o->pp > s->n_layers)
         return oom_fail(err, OOM_BADVALUE, "pp=%u is more than the %u layers of %s", o->pp,
                         s->n_layers, p->model->id);
     if (o->ep > 1 && !s->experts)
@@ -203,16 +220,6 @@ static bool runs_in_fp32(const oom_plan *p)
     if (p->precision.kind == OOM_PRECISION_WIDTH)
         return p->precision.bits > 16;
     return p->precision.kind == OOM_PRECISION_STORED && stored && strcmp(stored, "fp32") == 0;
-}
-
-static uint32_t count_layers(const oom_model *m)
-{
-    int32_t last = (int32_t)m->shape.n_layers - 1;
-
-    for (size_t i = 0; i < m->n_tensors; i++)
-        if (m->tensors[i].part == OOM_PART_TEXT && m->tensors[i].layer > last)
-            last = m->tensors[i].layer;
-    return last < 0 ? 1 : (uint32_t)last + 1;
 }
 
 static oom_status weigh_and_place(oom_plan *p, oom_error *err)
@@ -262,8 +269,8 @@ oom_status oom_plan_make_noting(oom_plan *p, oom_notes *notes, oom_model *m,
     p->precision = *precision;
     oom_engine_precision(engine, &p->precision);
     p->options = *options;
-    p->has_device = where && where->n;
-    if (p->has_device)
+    p->has_device = where != NULL;
+    if (where)
         p->where = *where;
     if (m->shape_unknown)
         return oom_fail(err, OOM_BADVALUE, "%s: only params is known; caches and activations need "
@@ -279,13 +286,12 @@ oom_status oom_plan_make_noting(oom_plan *p, oom_notes *notes, oom_model *m,
     st = oom_engine_check_version(engine, options->version, err);
     if (st == OOM_OK)
         st = check_degrees(p, err);
-    if (st != OOM_OK)
-        return st;
-    st = oom_precision_inventory(m, &p->precision, &p->inventory, err);
+    if (st == OOM_OK)
+        st = oom_precision_inventory(m, &p->precision, &p->inventory, err);
     if (st != OOM_OK)
         return st;
     p->n_stages = p->options.pp;
-    plan_cut_stages(p, count_layers(p->inventory));
+    plan_cut_stages(p, p->inventory->shape.n_layers);
     deal_ranks(p);
     st = plan_gather_kinds(p, err);
     if (st == OOM_OK)
@@ -359,19 +365,18 @@ void plan_totals(const oom_plan *p, uint64_t seq, uint64_t prompt, const uint64_
                  size_t n, uint64_t *totals)
 {
     const plan_class *c = &p->classes[0];
+    oom_load load = clipped(&(oom_load){ .seq = seq, .prompt = prompt });
 
-    if (prompt == 0 || prompt > seq)
-        prompt = seq;
-    if (p->engine->row && p->options.dp <= 1) {
-        p->engine->row(p, c, seq, prompt, batches, n, totals);
+    if (p->engine->row && p->options.dp == 1) {
+        p->engine->row(p, c, seq, load.prompt, batches, n, totals);
         for (size_t i = 0; c->learned && i < n; i++)
             totals[i] = sat_add(totals[i], c->learned);
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        oom_load load = { .batch = batches[i], .seq = seq, .prompt = prompt };
         oom_parts parts;
 
+        load.batch = batches[i];
         class_parts(p, &load, c, &parts, NULL);
         totals[i] = parts.total;
     }
@@ -388,22 +393,16 @@ static void tell_weights(const oom_plan *p, const plan_class *c, const oom_liste
 static void tell_available(const oom_plan *p, const plan_class *c, const oom_listener *l)
 {
     const oom_device *d = &p->where.group[c->group].device;
-    bool whole = p->engine->whole_device, all = !(p->options.utilization > 0);
-    double share = all || whole ? 1 : p->options.utilization;
-    uint64_t of = whole ? d->memory_bytes : d->usable_bytes;
-    uint64_t asked = share < 1 ? (uint64_t)(share * (double)of) : of;
-    uint64_t kept = asked > c->available ? asked - c->available : 0;
-    const char *source = "rule of what a driver keeps (docs/devices.md)";
+    uint64_t kept = asked_of(p, d) - min_u64(asked_of(p, d), c->available);
+    const char *source = p->engine->whole_device ? "the device's record"
+                       : d->usable_known ? "what a process can get of it, as logs of it say" : NULL;
 
-    if (whole)
-        source = "the device's record";
-    else if (d->usable_known)
-        source = "what a process can get of it, as logs of it say";
-    plan_tell(l, "available", d->usable_known || whole ? OOM_EXACT : OOM_RULE, c->available,
+    plan_tell(l, "available", source ? OOM_EXACT : OOM_RULE, c->available,
               kept > p->options.reserve
                   ? "share x memory of the device - reserve - room for what follows the pool"
                   : "share x memory of the device - reserve",
-              source, "%.4g x %llu B - %llu B, %s", share, (ull)of, (ull)kept, d->name);
+              source ? source : "rule of what a driver keeps (docs/devices.md)",
+              "%.4g x %llu B - %llu B, %s", share_of(p), (ull)memory_of(p, d), (ull)kept, d->name);
 }
 
 oom_status oom_plan_memory(const oom_plan *p, const oom_load *asked, oom_memory *out,
@@ -411,7 +410,7 @@ oom_status oom_plan_memory(const oom_plan *p, const oom_load *asked, oom_memory 
 {
     oom_load load = clipped(asked);
     oom_memory best = { .fits = true };
-    const plan_class *fullest = NULL;
+    const plan_class *fullest = p->classes;
 
     for (uint32_t i = 0; i < p->n_classes; i++) {
         const plan_class *c = &p->classes[i];
@@ -424,8 +423,8 @@ oom_status oom_plan_memory(const oom_plan *p, const oom_load *asked, oom_memory 
         if (p->has_device && parts.total > c->available)
             best.fits = false;
         /* least left, comparing free space that may be negative */
-        worse = !fullest || (int64_t)(c->available - parts.total)
-                            < (int64_t)(best.available - best.device.total);
+        worse = i == 0 || (int64_t)(c->available - parts.total)
+                       < (int64_t)(best.available - best.device.total);
         if (worse) {
             best.device = parts;
             best.available = c->available;
@@ -439,7 +438,7 @@ oom_status oom_plan_memory(const oom_plan *p, const oom_load *asked, oom_memory 
         if (best.host.total == SAT_TOOLARGE)
             return too_large(p, &load, err);
     }
-    if (listener && fullest) {
+    if (listener) {
         oom_parts again;
 
         tell_weights(p, fullest, listener);
@@ -453,20 +452,6 @@ oom_status oom_plan_memory(const oom_plan *p, const oom_load *asked, oom_memory 
 
 uint32_t oom_plan_ranks(const oom_plan *p) { return p->n_ranks; }
 
-static const plan_class *class_of(const oom_plan *p, uint32_t rank)
-{
-    uint32_t stage = rank % (p->options.tp * p->options.pp) / p->options.tp, group = 0;
-
-    if (p->has_device)
-        for (uint32_t end = p->where.group[0].count;
-             rank >= end && group + 1 < p->where.n_groups;)
-            end += p->where.group[++group].count;
-    for (uint32_t i = 0; i < p->n_classes; i++)
-        if (p->classes[i].stage == stage && p->classes[i].group == group)
-            return &p->classes[i];
-    return &p->classes[0];
-}
-
 oom_status oom_plan_rank(const oom_plan *p, const oom_load *asked, uint32_t rank, oom_parts *out,
                          uint64_t *available, oom_error *err)
 {
@@ -476,18 +461,13 @@ oom_status oom_plan_rank(const oom_plan *p, const oom_load *asked, uint32_t rank
 
     if (rank >= p->n_ranks)
         return oom_fail(err, OOM_BADVALUE, "rank %u of %u", rank, p->n_ranks);
-    c = class_of(p, rank);
+    c = &p->classes[p->class_of[rank]];
     class_parts(p, &load, c, &parts, NULL);
     if (parts.total == SAT_TOOLARGE)
         return too_large(p, &load, err);
     *out = parts;
     *available = c->available;
     return OOM_OK;
-}
-
-uint64_t oom_plan_available(const oom_plan *p, uint32_t rank)
-{
-    return class_of(p, rank)->available;
 }
 
 oom_status oom_plan_capacity(const oom_plan *p, const oom_load *asked, oom_capacity *out,
@@ -512,7 +492,7 @@ oom_status oom_plan_capacity(const oom_plan *p, const oom_load *asked, oom_capac
     rest = m.device.weights + m.device.activations + m.device.overhead;
     per_seq = single.device.kv + single.device.state;
     *out = (oom_capacity){
-        .kv_bytes = m.available > rest ? m.available - rest : 0,
+        .kv_bytes = m.available - min_u64(m.available, rest),
         .weights = m.device.weights, .activations = m.device.activations,
         .overhead = m.device.overhead, .available = m.available };
     if (per_seq) {

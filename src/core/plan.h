@@ -27,7 +27,7 @@ typedef struct {
 
 /* Ranks that are alike: same stage, same device. */
 typedef struct {
-    uint32_t stage, group, rank;        /* rank: the first of them */
+    uint32_t stage, group, rank;        /* rank: the first of them; group 0 without a device */
     uint64_t available;
     uint64_t learned;                   /* overhead beyond the rules, from a log of this device */
 } plan_class;
@@ -52,6 +52,7 @@ struct oom_plan {
     plan_kind kinds[PLAN_KINDS];
     plan_stage stages[PLAN_STAGES];
     plan_class classes[OOM_MAX_DEVICES];
+    uint8_t class_of[OOM_MAX_DEVICES];  /* rank -> class */
     bool ran_out;                       /* of memory, at a point: what it gave is no answer */
     /* The engine's numbers. The first PLAN_OWN_ZERO bytes are zero before it places anything; what
      * it keeps behind them it clears itself. */

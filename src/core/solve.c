@@ -36,12 +36,12 @@ static uint64_t between(uint64_t low, uint64_t high, int64_t low_left, int64_t h
     uint64_t middle = low + (high - low) / 2;
 
     /* Every third step halves the bracket for certain. */
-    if (turn % 3 == 2 || high_left == INT64_MIN || low_left <= high_left)
+    if (turn % 3 == 2 || high_left == INT64_MIN)
         return middle;
     double share = (double)low_left / ((double)low_left - (double)high_left);
     uint64_t guess = low + (uint64_t)(share * (double)(high - low));
 
-    return guess <= low ? low + 1 : guess >= high ? high - 1 : guess;
+    return max_u64(low + 1, min_u64(guess, high - 1));
 }
 
 static uint64_t largest(question *q)
@@ -51,11 +51,10 @@ static uint64_t largest(question *q)
 
     if (!fits_at(q, 1, &low_left))
         return 0;
-    /* Guess the end from the slope of the first step, then widen until it no longer fits. */
-    if (fits_at(q, 2, &left))
-        high = left < low_left ? sat_add(3, (uint64_t)left / (uint64_t)(low_left - left)) : 4;
-    else
+    if (!fits_at(q, 2, &left))
         return 1;
+    /* Guess the end from the slope of the first step, then widen until it no longer fits. */
+    high = left < low_left ? sat_add(3, (uint64_t)left / (uint64_t)(low_left - left)) : 4;
     low = 2;
     low_left = left;
     high = min_u64(high, OOM_MAX_BYTES);

@@ -217,7 +217,7 @@ reliability: need all $(UNIT)                   ## inject faults, recount, and w
 
 coverage:                                       ## lines and branches of src/ that the tests reach; fails on too few
 	@mkdir -p $(BUILD)/coverage && find $(BUILD)/coverage -name '*.gcda' -delete
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage COVERAGE=1 CFLAGS='-O0 -g' test
+	@PATIENCE=600 $(MAKE) --no-print-directory BUILD=$(BUILD)/coverage COVERAGE=1 CFLAGS='-O0 -g' test
 	@scripts/coverage $(BUILD)/coverage
 
 LIBDIR    ?= $(PREFIX)/lib

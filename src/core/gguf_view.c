@@ -61,7 +61,7 @@ static void split_kv_b(view *v, const oom_tensor *t)
     const oom_shape *s = &v->from->shape;
     uint64_t nope = s->head_dim - s->rope_dim;
 
-    if (s->heads == 0 || t->n_dims != 2 || t->dims[0] != s->heads * (nope + s->v_head_dim)) {
+    if (t->n_dims != 2 || t->dims[0] != s->heads * (nope + s->v_head_dim)) {
         put(v, *t);
         return;
     }
@@ -78,7 +78,7 @@ static void split_qkv(view *v, const oom_tensor *t)
     const uint64_t parts[3] = { q, k, (uint64_t)s->kv_heads * s->v_head_dim };
     oom_tensor part = *t;
 
-    if (!arch_in(v, apart) || t->n_dims == 0 || t->dims[0] != parts[0] + parts[1] + parts[2]) {
+    if (!arch_in(v, apart) || t->dims[0] != parts[0] + parts[1] + parts[2]) {
         put(v, *t);
         return;
     }

@@ -124,8 +124,9 @@ oom_status oom_precision_parse(const char *name, oom_precision *p, oom_error *er
 {
     char under[32], dash[32];
 
-    if (!fold(name, '_', under, sizeof under) || !fold(name, '-', dash, sizeof dash))
+    if (!fold(name, '_', under, sizeof under))
         return unknown(name, err);
+    fold(name, '-', dash, sizeof dash);
     if (strcmp(under, "stored") == 0) {
         *p = (oom_precision){ .kind = OOM_PRECISION_STORED, .name = "stored" };
         return OOM_OK;
@@ -205,10 +206,8 @@ static void weigh_width(uint64_t bits, scale *s)
         uint64_t after;
 
         *all = sat_add(*all, t->params);
-        after = *all == SAT_TOOLARGE || bits % 8 == 0 ? sat_mul(*all, bits / 8)
-                                                      : div_up(*all, 8 / bits);
-        if (*all == SAT_TOOLARGE)
-            after = SAT_TOOLARGE;
+        after = bits % 8 == 0 ? sat_mul(*all, bits / 8)
+              : *all == SAT_TOOLARGE ? SAT_TOOLARGE : div_up(*all, 8 / bits);
         scale_put(s, i, after == SAT_TOOLARGE ? after : after - *before);
         *before = after;
     }
@@ -243,12 +242,9 @@ static oom_status weigh_stored(scale *s, oom_error *err)
         weigh_width(8 * dtype_bytes(m), s);
         return OOM_OK;
     }
-    if (oom_precision_parse(m->stored_precision, &p, err) != OOM_OK)
-        return OOM_NOTFOUND;
-    if (p.kind == OOM_PRECISION_STORED || p.kind == OOM_PRECISION_GGUF)
-        return oom_fail(err, OOM_BADVALUE, "%s: stored as \"%s\", expected a width or a recipe",
-                        m->id, p.name);
-    return oom_precision_weigh(m, &p, s->each, &s->sum, err);
+    /* its name is a width's or a recipe's (family/stored.c) */
+    return oom_precision_parse(m->stored_precision, &p, err) != OOM_OK
+               ? OOM_NOTFOUND : oom_precision_weigh(m, &p, s->each, &s->sum, err);
 }
 
 oom_status precision_weigh(const oom_model *inventory, const oom_precision *p,

@@ -500,6 +500,109 @@ static void every_kind_of_cache_is_told_by_its_rule(void **state)
     assert_told("mamba-2.8b", "generic", "state", "layers x state bytes x sequences");
 }
 
+static void add_up(void *ctx, const oom_term *term)
+{
+    if (strcmp(term->part, "available") != 0 && !term->host)
+        *(uint64_t *)ctx += term->bytes;
+}
+
+/* Whatever is asked for, what is told adds up to what is counted: scores of eager attention, a cache
+ * in blocks, collectives of two and of four, stages without a kind of cache, what a log taught. */
+static void what_is_told_adds_up_under_every_option(void **state)
+{
+    static const char windows[] = "{\"model_type\": \"mistral\", \"sliding_window\": 512, "
+        "\"layer_types\": [\"sliding_attention\", \"full_attention\"], " SMALL "}";
+    const oom_format *blocks = oom_format_find("q8_0");
+    const struct { const char *model, *device; oom_options o; } rows[] = {
+        { LLAMA, "24GiB", { .attention = OOM_ATTENTION_EAGER } },
+        { LLAMA, "24GiB", { .attention = OOM_ATTENTION_EAGER, .unified = OOM_YES } },
+        { LLAMA, "2x 24GiB", { .kv_k = blocks } }, { LLAMA, "4x 24GiB", { .kv_v = blocks, .tp = 4 } },
+        { LLAMA, NULL, { .kv_k = blocks, .kv_v = blocks, .tp = 8 } },
+        { LLAMA, NULL, { .outputs = OOM_OUTPUTS_ALL } },
+        { windows, "2x 24GiB", { .pp = 2, .kv_k = blocks } },
+        { windows, "2x 24GiB", { .dp = 2 } }, { "mamba-2.8b", "24GiB", { .kv_k = blocks } },
+        { "bert-base", "24GiB", { .tp = 1 } }, { "t5-small", "24GiB", { .tp = 1 } },
+    };
+
+    (void)state;
+    for (size_t e = 0; e < 3; e++)
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            oom_model *m = scene_model(s, rows[i].model);
+            const char *engine = e == 0 ? "ideal" : e == 1 ? "generic" : "transformers";
+            oom_plan *p = scene_plan(s, m, "fp16", rows[i].device, engine, &rows[i].o);
+            uint64_t sum = 0;
+            oom_listener l = { add_up, &sum };
+            oom_memory x;
+
+            for (uint32_t c = 0; c < p->n_classes; c++)
+                p->classes[c].learned = 12345;
+            assert_int_equal(oom_plan_memory(p, &(oom_load){ 3, 3000, 1000 }, &x, &l, NULL), OOM_OK);
+            if (sum != x.device.total)
+                fail_msg("%s row %zu: %llu told, %llu counted", engine, i, (ull)sum,
+                         (ull)x.device.total);
+            free(p);
+            oom_model_free(m);
+        }
+}
+
+/* A row of batches that runs past 2^63: each total is what its point says. */
+static void a_row_past_63_bits_says_what_its_points_say(void **state)
+{
+    static const uint64_t batches[] = { 1, 1000, UINT64_C(1) << 40, UINT64_C(1) << 50,
+                                        UINT64_C(1) << 62 };
+    static const char *const engines[] = { "ideal", "generic", "transformers", "vllm" };
+    oom_model *m = scene_model(s, LLAMA);
+
+    (void)state;
+    for (size_t e = 0; e < 4; e++)
+        for (uint32_t dp = 1; dp <= 2; dp++) {
+            oom_options o = { .dp = dp, .tp = 1 };
+            oom_plan *p = scene_plan(s, m, "fp16", dp == 1 ? "24GiB" : "2x 24GiB", engines[e], &o);
+            uint64_t totals[5];
+
+            for (uint64_t seq = 1; seq; seq <<= 12) {
+                plan_totals(p, seq, 0, batches, 5, totals);
+                for (size_t i = 0; i < 5; i++) {
+                    oom_memory x;
+                    oom_status st = oom_plan_memory(p, &(oom_load){ batches[i], seq, 0 }, &x, NULL,
+                                                    NULL);
+
+                    assert_int_equal(totals[i], st == OOM_OK ? x.device.total : SAT_TOOLARGE);
+                }
+            }
+            free(p);
+        }
+    oom_model_free(m);
+}
+
+/* K and V of a release in fp32 are fp32, and so are its activations; llama.cpp's cache is fp16. */
+static void a_model_in_fp32_has_a_cache_in_fp32(void **state)
+{
+    static const char wide[] = "{\"model_type\": \"llama\", \"torch_dtype\": \"float32\", " SMALL "}";
+    static const struct { const char *model, *precision, *engine; uint64_t element; } rows[] = {
+        { wide, "stored", "ideal", 4 }, { wide, "fp16", "ideal", 2 }, { LLAMA, "stored", "ideal", 2 },
+        { LLAMA, "fp32", "ideal", 4 }, { wide, "q8_0", "ideal", 2 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        oom_model *m = scene_model(s, rows[i].model);
+        oom_plan *p = scene_plan(s, m, rows[i].precision, NULL, rows[i].engine, NULL);
+
+        assert_int_equal(rank_of(p, 0, 10).kv, 10 * 2 * 2 * 32 * rows[i].element);
+        free(p);
+        oom_model_free(m);
+    }
+}
+
+static void a_size_alone_has_no_plan(void **state)
+{
+    (void)state;
+    assert_refused("{\"params\": 7e9}", NULL, &(oom_options){ .tp = 1 },
+                   "test: only params is known; caches and activations need hidden_size and "
+                   "num_hidden_layers, too");
+}
+
 /* ---- running out of memory ------------------------------------------------------------------- */
 
 typedef struct { const char *engine, *precision; } attempt;
@@ -555,6 +658,10 @@ int main(void)
         cmocka_unit_test(an_encoder_has_room_but_no_tokens),
         cmocka_unit_test(a_prompt_longer_than_seq_is_seq),
         cmocka_unit_test(every_kind_of_cache_is_told_by_its_rule),
+        cmocka_unit_test(what_is_told_adds_up_under_every_option),
+        cmocka_unit_test(a_row_past_63_bits_says_what_its_points_say),
+        cmocka_unit_test(a_model_in_fp32_has_a_cache_in_fp32),
+        cmocka_unit_test(a_size_alone_has_no_plan),
         cmocka_unit_test(a_plan_without_memory_is_an_error_and_leaks_nothing),
     };
 

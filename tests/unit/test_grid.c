@@ -627,11 +627,15 @@ static oom_status run_of_files(const oom_alloc *a, void *query)
     oom_status st = m ? read_config(m, "test", config, sizeof config - 1, NULL) : OOM_NOMEM;
 
     if (st == OOM_OK) {
+        const oom_query *q = query;
+        const uint64_t picked[] = { 3, 1 };
+
         small.models = &m;
         small.n_models = small.n_precisions = small.n_devices = small.n_variants = 1;
         small.precisions = &file;
         assert_int_equal(oom_precision_parse("q4_k_m", &file, NULL), OOM_OK);
-        st = oom_grid_run(&small, query, a, &rows, NULL);
+        st = q->count_only || q->top ? oom_grid_run(&small, q, a, &rows, NULL)
+                                     : oom_grid_pick(&small, q, picked, 2, a, &rows, NULL);
         if (st == OOM_OK)
             st = oom_grid_reason(&small, 0, NULL);
         oom_rows_free(&rows);
@@ -644,8 +648,10 @@ static void a_view_that_cannot_be_built_is_an_error_and_nothing_leaks(void **sta
 {
     oom_query count = { .group = OOM_AXES, .count_only = true };
     oom_query top = { .group = OOM_AXES, .top = 1, .by = OOM_COLUMN_TOTAL };
+    oom_query pick = { .group = OOM_AXES, .columns = { OOM_COLUMN_TOTAL }, .n_columns = 1 };
 
     (void)state;
+    assert_true(fail_each_allocation(run_of_files, &pick) > 10);
     assert_true(fail_each_allocation(run_of_files, &count) > 10);
     assert_true(fail_each_allocation(run_of_files, &top) > 10);
 }

@@ -24,7 +24,7 @@ uint64_t plan_rank_bytes(const oom_plan *p, const oom_tensor *t, uint64_t bytes)
             return sat_mul(bytes / s->experts, div_up(s->experts, ep));
         break;
     case OOM_SPLIT_KV:                  /* heads are whole; replicated when there are too few */
-        return div_up(bytes, min_u64(tp, kv));
+        return tp <= kv ? div_up(bytes, tp) : div_up(bytes, kv);
     case OOM_SPLIT_COLUMN:              /* fused q, k and v: of each head as many rows */
         if (t->role == OOM_ROLE_ATTN_QKV && tp > kv && t->dims[0] == heads * s->head_dim)
             return sat_add(div_up(bytes / heads * s->heads, tp), bytes / heads * 2);

@@ -32,7 +32,7 @@ static void from_shape(build *b, uint64_t params)
                                                               product counts for the cache */
     if (!kv)
         kv = heads;
-    if (!dim && hidden % heads == 0)
+    if (!dim && heads && hidden % heads == 0)
         dim = hidden / heads;
     if (!dim || !heads || heads % kv)
         refuse(b, "num_attention_heads %llu, num_key_value_heads %llu and hidden_size %llu do not "

@@ -331,8 +331,14 @@ static void the_records_fields_are_read_off_their_lines(void **state)
 static void other_text_gives_no_facts(void **state)
 {
     static const char prose[] = "It was the best of times,\nit was the worst of times: model\n\n\t-1";
+    static const char odd[] =
+        "Device x: A, compute capability 8.9\nDevice 1234: A, compute capability 8.9\n"
+        "Device 0 A, compute capability 8.9\nusing device CUDA0\nusing device  (A) - 1 MiB free\n"
+        "using device a-name-of-more-than-two-and-thirty (A) - 1 MiB free\n"
+        " buffer size = 1.00 MiB\nmodel buffer size = 1.00 MiB\nCUDA0 buffer size = 1.00 MiB\n";
 
     (void)state;
+    assert_int_equal(parse(odd, sizeof odd - 1).n, 0);
     assert_int_equal(parse(prose, sizeof prose - 1).n, 0);
     assert_int_equal(parse("", 0).n, 0);
     assert_int_equal(parse(NULL, 0).lines, 0);

@@ -150,11 +150,12 @@ static void types_that_were_removed_keep_their_size(void **state)
 {
     (void)state;
     for (uint32_t type = 31; type <= 38; type++) {
-        gguf_writer w = small();
+        gguf_writer w;
         const oom_model *m;
 
         if (type == 34 || type == 35)   /* tq1_0, tq2_0 */
             continue;
+        w = small();
         gguf_put_tensor(&w, "a", 2, dims, type, 64 / 32 * 18 * 32);
         m = read_it(w);
         assert_int_equal(m->tensors[1].stored_bytes, 1152);

@@ -31,7 +31,7 @@ function M.size(v, who, name)
     return v and (math.tointeger(v) or v)
 end
 
-local MOST = 1000000 -- values in a list, holes counted
+local MOST = 100000 -- values in a list, holes counted
 
 --- Largest index of a list that may have holes.
 function M.length(list, who)

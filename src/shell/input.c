@@ -42,6 +42,7 @@ static char *plain_line(const char *prompt)
 #include <readline/readline.h>
 
 static bool line_ended;                 /* after Ctrl-C: a newline was handed over */
+static size_t ended;                    /* and what of the end of a paste behind it */
 static volatile sig_atomic_t resized, resumed;
 
 static void on_signal(int number)
@@ -74,7 +75,8 @@ static bool wait_for_key(int fd)
 /* Readline keeps the same line after Ctrl-C. This reader never sits in read() with a signal
  * pending: it empties the line and hands over a newline, and the loop sees the flag. A new size is
  * answered here, too: Readline would draw inside its signal handler. Who reads on after the newline
- * is in the middle of a paste, which ends with the input alone. */
+ * is in the middle of a paste: it gets the paste's end, then the newline again. (At the end of the
+ * input Readline 8.2 takes what it has for a text without setting its end.) */
 static int interruptible_getc(FILE *in)
 {
     history_load();                     /* the prompt is there, and nobody types this fast */
@@ -83,7 +85,7 @@ static int interruptible_getc(FILE *in)
 
         rl_check_signals();
         if (interrupt_pending && line_ended)
-            return EOF;
+            return "\033[201~\n"[ended++ % 7];
         if (interrupt_pending) {
             line_ended = true;
             rl_point = rl_end;          /* a block has several rows: go on below the last */
@@ -259,6 +261,7 @@ char *input_line(const char *prompt, const char *pending)
     complete_pending(pending);
     resized = resumed = 0;              /* there is no line yet to draw anew */
     line_ended = false;
+    ended = 0;
     if (RL_ISSTATE(RL_STATE_INITIALIZED))
         rl_reset_screen_size();         /* it may have changed while a script ran */
     line = readline(prompt);

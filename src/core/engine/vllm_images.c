@@ -17,7 +17,11 @@ typedef struct {
     uint64_t kept;              /* inner layers whose output is joined to the last one's */
 } tower;
 
-bool vllm_looks(const oom_model *m) { return m->family && strcmp(m->family, "mllama") == 0; }
+/* Asked at every point: the first letter settles it for most. */
+bool vllm_looks(const oom_model *m)
+{
+    return m->family && m->family[0] == 'm' && strcmp(m->family, "mllama") == 0;
+}
 
 /* Absent keys: the defaults of MllamaVisionConfig. */
 static uint64_t key(const oom_model *m, const char *name, uint64_t absent)

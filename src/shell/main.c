@@ -45,6 +45,7 @@ static bool run_script(session *s)
     const char *path = strcmp(o->script, "-") ? o->script : NULL;
     int n_args = o->argc - o->script_at - 1;
 
+    luaL_checkstack(s->L, n_args + LUA_MINSTACK, "too many arguments");
     for (int i = o->script_at + 1; i < o->argc; i++)
         lua_pushstring(s->L, o->argv[i]);
     return run_loaded(s, luaL_loadfilex(s->L, path, "t"), n_args);

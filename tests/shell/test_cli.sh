@@ -23,6 +23,7 @@ stack traceback:*in *'f'*in main chunk" "$oomph" --debug -e 'function f() error(
 
 file args.lua '#!/usr/bin/env oomph\nprint(#arg, arg[0]:match("[^/]*$"), arg[1], ...)\n'
 is "a script gets its arguments, and its first line may be #!" 0 "2	args.lua	a	a	-b" "" "$oomph" "$scratch/args.lua" a -b
+is "a script gets a thousand arguments" 0 "1000	args.lua	1	1	2	*	1000" "" "$oomph" "$scratch/args.lua" $(seq 1000)
 is "- is a script on stdin: one piece, and nothing prints by itself" 0 "5" "" feed 'local a = 5\nprint(a)\nmath.max(1, 2)\n' "$oomph" -
 is "a script that is not there is an error" 1 "" "error: cannot open*nowhere.lua*" "$oomph" nowhere.lua
 is "a script finds modules beside it" 0 "beside" "" sh -c 'mkdir -p "$scratch/s" && echo "return \"beside\"" >"$scratch/s/mod.lua" &&

@@ -79,11 +79,14 @@ local function known_device(name)
 end
 
 --- The device of the catalogue whose total is nearest, within half a per cent, and a note of it.
-local function device_of_size(bytes, pattern)
+-- `may_be` says which can be meant.
+local function device_of_size(bytes, may_be)
     local near = {}
-    for _, d in ipairs(core.devices(pattern or "*").rows) do
+    for _, d in ipairs(core.devices("*").rows) do
         local far = d.usable and math.abs(d.usable - bytes)
-        if far and far <= bytes * 0.005 then near[#near + 1] = { id = d.id, far = far } end
+        if far and far <= bytes * 0.005 and (not may_be or may_be(d)) then
+            near[#near + 1] = { id = d.id, far = far }
+        end
     end
     table.sort(near, function(a, b) return a.far < b.far or a.far == b.far and a.id < b.id end)
     if #near == 0 then return nil end
@@ -94,10 +97,10 @@ local function device_of_size(bytes, pattern)
 end
 
 --- Sets the device of a run; what was concluded from a size becomes a note unless the call says it.
-local function by_name_or_size(run, name, bytes, pattern)
+local function by_name_or_size(run, name, bytes, may_be)
     local o = run.options
     o.device = name and known_device(name)
-    if not o.device and bytes then o.device, run.device_note = device_of_size(bytes, pattern) end
+    if not o.device and bytes then o.device, run.device_note = device_of_size(bytes, may_be) end
 end
 
 -- rows --------------------------------------------------------------------------------------------
@@ -168,6 +171,10 @@ local function vllm_total(facts)
     return { value = asked.value / share, slack = asked.slack / share, line = asked.line }
 end
 
+--- FlashAttention's third version is Hopper's (v1/attention/backends/fa_utils.py:
+-- get_flash_attn_version).
+local function is_hopper(d) return d.capability // 10 == 9 end
+
 local function vllm_options(run, facts)
     local o, total = run.options, vllm_total(facts)
     local tp, pp, dp = ranks(facts)
@@ -181,7 +188,8 @@ local function vllm_options(run, facts)
     end
     run.model_name = value(facts, "model")
     o.model = run.model_name and known_model(run.model_name)
-    by_name_or_size(run, value(facts, "device"), total and total.value)
+    by_name_or_size(run, value(facts, "device"), total and total.value,
+        value(facts, "flash_version") == 3 and is_hopper)
     o.tp, o.pp, o.dp = tp, pp, dp > 1 and dp or nil
     if value(facts, "expert_parallel") == 1 then o.ep = tp end
     o.seq = value(facts, "max_model_len")
@@ -350,7 +358,7 @@ local function llama_options(run, facts)
     run.free_shares = free_shares(facts, run.devices)
     local device, unknown = llama_device(run.devices)
     local limit = value(facts, "metal_limit")
-    by_name_or_size(run, nil, limit, "m?-*")
+    by_name_or_size(run, nil, limit, function(d) return d.id:find("^m%d%-") end)
     o.device = device or o.device
     run.device_name = unknown
     o.batch = value(facts, "n_seq_max") or 1

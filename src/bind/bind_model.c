@@ -73,6 +73,7 @@ void bind_push_device(lua_State *L, const oom_device *d)
     set_bool(L, "unified", d->kind == OOM_DEVICE_UNIFIED);
     set_bool(L, "cpu", d->kind == OOM_DEVICE_CPU);
     set_int(L, "context", d->context_bytes);
+    set_int(L, "capability", d->capability);
     if (d->bandwidth_bytes_per_s > 0) {
         lua_pushnumber(L, d->bandwidth_bytes_per_s);
         lua_setfield(L, -2, "bandwidth");

@@ -107,6 +107,19 @@ test("a vLLM log is predicted once the model is said", function()
     end
 end)
 
+test("the version of its attention tells one device of 79 GiB from another", function()
+    local file = assert(io.open("tests/logs/vllm-llama-3.1-8b-debug.log"))
+    local text = file:read("a")
+    file:close()
+    local r = check(text)
+    equal(r.device, "h100-sxm")
+    equal(r.settings.kv, "fp8")
+    for _, part in ipairs { "weights", "activations", "outside torch", "cache pool", "tokens" } do
+        assert(math.abs(find(r, part).error) < 0.006, part .. " is off by " .. find(r, part).error)
+    end
+    equal(check((text:gsub("FlashAttention version 3", ""))).device, "a100-pcie-80gb")
+end)
+
 test("a checkpoint's path is taken for the model it is of", function()
     local r = check("tests/logs/vllm-qwen3.6-27b-args.log")
     assert(r.model:find("27b", 1, true))

@@ -190,6 +190,17 @@ static void vllm_0_19_and_its_first_engine_say_it_otherwise(void **state)
     near(fact(&log, "vllm", "total", NULL, 0)->number, 14.56 * GIB, 4);
 }
 
+/* 0.51 GiB is what others held before the start. */
+static void a_snapshot_before_the_start_is_not_the_profile_run(void **state)
+{
+    read_log log = open_log("vllm-llama-3.1-8b-debug.log");
+
+    (void)state;
+    near(fact(&log, "vllm", "non_torch", NULL, 0)->number, 0.25 * GIB, 4);
+    has(&log, "vllm", "max_num_seqs", 1024);
+    has(&log, "vllm", "flash_version", 3);
+}
+
 static void vllm_dumps_its_arguments(void **state)
 {
     read_log log = open_log("vllm-qwen3.6-27b-args.log");
@@ -447,6 +458,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_caches_of_a_model_with_windows_are_two_facts, begin, end),
         cmocka_unit_test_setup_teardown(vllm_says_its_budget_in_one_line, begin, end),
         cmocka_unit_test_setup_teardown(vllm_0_19_and_its_first_engine_say_it_otherwise, begin, end),
+        cmocka_unit_test_setup_teardown(a_snapshot_before_the_start_is_not_the_profile_run, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(vllm_dumps_its_arguments, begin, end),
         cmocka_unit_test_setup_teardown(a_command_line_is_read_too, begin, end),
         cmocka_unit_test_setup_teardown(torch_says_what_it_holds, begin, end),

@@ -160,10 +160,17 @@ static void deal_ranks(oom_plan *p)
         if (known < p->n_classes)
             continue;
         p->classes[p->n_classes++] = (plan_class){ .stage = stage, .group = group, .rank = rank };
-        if (p->has_device) {
-            p->classes[known].available = plan_available(p, &p->where.group[group].device);
-            p->classes[known].learned = learned(p, &p->where.group[group].device);
-        }
+    }
+}
+
+/* Last: what an engine leaves others may go by its own numbers. */
+static void look_at_devices(oom_plan *p)
+{
+    for (uint32_t i = 0; p->has_device && i < p->n_classes; i++) {
+        const oom_device *d = &p->where.group[p->classes[i].group].device;
+
+        p->classes[i].available = plan_available(p, d);
+        p->classes[i].learned = learned(p, d);
     }
 }
 
@@ -298,6 +305,8 @@ oom_status oom_plan_make_noting(oom_plan *p, oom_notes *notes, oom_model *m,
         st = weigh_and_place(p, err);
     if (st == OOM_OK && engine->prepare)
         st = engine->prepare(p, err);
+    if (st == OOM_OK)
+        look_at_devices(p);
     return st;
 }
 

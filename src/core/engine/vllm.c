@@ -35,6 +35,36 @@ static oom_status check_experts(const oom_plan *p, oom_error *err)
                     "or over none", p->options.ep, (ull)ranks);
 }
 
+#define VERSION 19                      /* what is meant when no version is named */
+
+/* Llama 3.2 Vision, whose text looks at the image: it never ran on V1, and went with V0
+ * (model_executor/models/registry.py: last in 0.10.2). V0's rules last changed with 0.7. */
+#define LOOKS_LAST 10
+
+static bool has_mxfp4(const oom_plan *p)
+{
+    const char *stored = p->precision.kind == OOM_PRECISION_STORED ? p->model->stored_precision
+        : NULL;
+
+    return strncmp(stored ? stored : p->precision.name, "mxfp4", 5) == 0;
+}
+
+/* What names decide is settled first, once: a point compares no words. */
+static oom_status place(oom_plan *p, const uint64_t *tensor_bytes,
+                        const oom_format *const *formats, oom_error *err)
+{
+    vllm_own *own = (vllm_own *)p->own.bytes;
+
+    own->looks = p->model->family && strcmp(p->model->family, "mllama") == 0;
+    own->version = p->options.version ? p->options.version : VERSION;
+    if (own->looks)
+        own->version = (uint32_t)min_u64(own->version, VLLM_V1 - 1);
+    own->mxfp4 = has_mxfp4(p);
+    own->lets_go = vllm_lets_go(p);
+    own->copies_input = vllm_copies_input(p);
+    return vllm_place(p, tensor_bytes, formats, err);
+}
+
 static oom_status vllm_prepare(oom_plan *p, oom_error *err)
 {
     vllm_own *own = (vllm_own *)p->own.bytes;
@@ -42,9 +72,9 @@ static oom_status vllm_prepare(oom_plan *p, oom_error *err)
 
     if (check_devices(p, err) != OOM_OK || check_experts(p, err) != OOM_OK)
         return OOM_BADVALUE;
-    if (vllm_looks(p->model) && p->options.version > VLLM_LOOKS_LAST)
+    if (own->looks && p->options.version > LOOKS_LAST)
         return oom_fail(err, OOM_BADVALUE, "vllm 0.%u does not run %s: 0.%u was the last that did",
-                        p->options.version, p->model->id, VLLM_LOOKS_LAST);
+                        p->options.version, p->model->id, LOOKS_LAST);
     if (p->options.kv_k->block > 1 || p->options.kv_v->block > 1)
         return oom_fail(err, OOM_BADVALUE, "vllm has no %s cache, expected auto, fp8, int8, fp16, "
                         "bf16 or fp32", p->options.kv_k->block > 1 ? p->options.kv_k->name
@@ -53,7 +83,6 @@ static oom_status vllm_prepare(oom_plan *p, oom_error *err)
     if (block > 1 && (block % 8 || block > 256 || block & (block - 1)))
         return oom_fail(err, OOM_BADVALUE, "block_size is %llu, vllm takes 1, 8, 16, 32, 64, 128 "
                         "or 256", (ull)block);
-    own->version = vllm_version(p);
     own->windows = own->version > VLLM_V1;   /* before, sliding layers kept every token */
     for (size_t i = 0; i < p->model->n_tensors; i++)
         own->sees = own->sees || p->model->tensors[i].part == OOM_PART_VISION;
@@ -88,15 +117,14 @@ static const char *kind_words(oom_cache_kind kind)
     }
 }
 
-static void caches(const oom_plan *p, const oom_load *load, const plan_class *c, oom_parts *out,
-                   const oom_listener *l)
+static void caches(const oom_plan *p, const oom_load *load, const plan_class *c, uint64_t flight,
+                   oom_parts *out, const oom_listener *l)
 {
     vllm_pool pool = vllm_pool_of(p, c->stage);
-    const oom_device *d = vllm_device(p, c);
     uint64_t batch = plan_batch(p, load);
 
     if (vllm_of(p)->one_group) {
-        uint64_t blocks = vllm_request_blocks(p, d, &pool, load);
+        uint64_t blocks = vllm_request_blocks(p, &pool, load, flight);
 
         out->kv = sat_mul(sat_mul(batch, blocks), pool.block_bytes);
         if (l)
@@ -113,7 +141,7 @@ static void caches(const oom_plan *p, const oom_load *load, const plan_class *c,
 
         if (!pool.groups[i])
             continue;
-        blocks = sat_mul(pool.groups[i], vllm_blocks(p, d, i, load));
+        blocks = sat_mul(pool.groups[i], vllm_blocks(p, i, load, flight));
         bytes = sat_mul(sat_mul(batch, blocks), pool.block_bytes);
         if (fixed)
             out->state = sat_add(out->state, bytes);
@@ -138,35 +166,36 @@ static uint64_t overhead(const oom_plan *p, const oom_device *d, const oom_liste
 static void vllm_parts(const oom_plan *p, const oom_load *load, const plan_class *c, oom_parts *out,
                        const oom_listener *l)
 {
+    const oom_device *d = vllm_device(p, c);
+    vllm_step step = vllm_step_of(p, vllm_limits(p, d), plan_batch(p, load), load->seq);
+
     out->weights = vllm_added(p, c->stage, l);
-    caches(p, load, c, out, l);
-    out->activations = vllm_activations(p, c, load, l);
-    out->overhead = overhead(p, vllm_device(p, c), l);
+    caches(p, load, c, step.tokens, out, l);
+    out->activations = vllm_activations(p, c, &step, l);
+    out->overhead = overhead(p, d, l);
 }
 
-/* Requests of one length are alike: the row is a multiplication, until more run at once than
- * max_num_seqs was meant for. */
+/* Requests of one length are alike: a multiplication. Steps are alike until more run at once than
+ * the scheduler was meant for. */
 static void vllm_row(const oom_plan *p, const plan_class *c, uint64_t seq, uint64_t prompt,
                      const uint64_t *batches, size_t n, uint64_t *totals)
 {
     const oom_device *d = vllm_device(p, c);
-    oom_load load = { .batch = 1, .seq = seq, .prompt = prompt };
-    uint64_t usual = vllm_max_seqs(p, d);
-    vllm_pool pool = vllm_pool_of(p, c->stage);
-    uint64_t each = sat_mul(vllm_request_blocks(p, d, &pool, &load), pool.block_bytes);
-    uint64_t rest = sat_add(weights(p, c), overhead(p, d, NULL));
-    uint64_t fixed = sat_add(rest, vllm_activations(p, c, &load, NULL));
+    const vllm_step limits = vllm_limits(p, d);
+    const vllm_pool pool = vllm_pool_of(p, c->stage);
+    uint64_t rest = sat_add(weights(p, c), overhead(p, d, NULL)), fixed = 0, each = 0;
+    const oom_load one = { .batch = 1, .seq = seq, .prompt = prompt };
+    uint64_t at_once = 0;
 
     for (size_t i = 0; i < n; i++) {
-        oom_parts parts = { 0 };
+        if (max_u64(limits.seqs, batches[i]) != at_once) {
+            vllm_step step = vllm_step_of(p, limits, batches[i], seq);
 
-        if (batches[i] <= usual) {
-            totals[i] = sat_add(fixed, sat_mul(each, batches[i]));
-            continue;
+            at_once = max_u64(limits.seqs, batches[i]);
+            each = sat_mul(vllm_request_blocks(p, &pool, &one, step.tokens), pool.block_bytes);
+            fixed = sat_add(rest, vllm_activations(p, c, &step, NULL));
         }
-        load.batch = batches[i];
-        vllm_parts(p, &load, c, &parts, NULL);
-        totals[i] = sat_add(sat_add(rest, parts.activations), sat_add(parts.kv, parts.state));
+        totals[i] = sat_add(fixed, sat_mul(each, batches[i]));
     }
 }
 
@@ -210,12 +239,13 @@ static oom_status vllm_capacity(const oom_plan *p, const oom_load *load, oom_cap
         const plan_class *c = &p->classes[i];
         const oom_device *d = &p->where.group[c->group].device;     /* never called without */
         vllm_pool pool = vllm_pool_of(p, c->stage);
-        uint64_t request = vllm_request_blocks(p, d, &pool, load), taken;
+        vllm_step step = vllm_step_of(p, vllm_limits(p, d), plan_batch(p, load), load->seq);
+        uint64_t request = vllm_request_blocks(p, &pool, load, step.tokens), taken;
         oom_capacity x = { .weights = weights(p, c), .available = budget(p, d),
                            .overhead = sat_add(overhead(p, d, NULL), c->learned) };
 
         x.available = x.available > p->options.reserve ? x.available - p->options.reserve : 0;
-        x.activations = vllm_activations(p, c, load, NULL);
+        x.activations = vllm_activations(p, c, &step, NULL);
         taken = sat_add(sat_add(x.weights, x.activations), x.overhead);
         if (taken == SAT_TOOLARGE || request == SAT_TOOLARGE)
             return oom_fail(err, OOM_TOOLARGE, "batch %llu x seq %llu: too large",
@@ -239,7 +269,7 @@ const oom_engine oom_engine_vllm = {
     .versions = "0.6 to 0.26",
     .newest = 999,                      /* later ones of 0.x by the last rules known */
     .utilization = vllm_utilization,
-    .place = vllm_place,
+    .place = place,
     .prepare = vllm_prepare,
     .parts = vllm_parts,
     .row = vllm_row,

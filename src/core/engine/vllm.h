@@ -16,7 +16,10 @@ typedef struct {
 
 /* The engine's numbers, worked out once. */
 typedef struct {
-    uint32_t version;                   /* minor of 0.x */
+    uint32_t version;                   /* minor of 0.x: the one whose rules hold */
+    bool looks;                         /* text looks at the image: Llama 3.2 Vision */
+    bool mxfp4;                         /* experts in 4 bits with shared exponents */
+    bool lets_go, copies_input;         /* what V0's layers do (vllm_peak.c) */
     bool windows;                       /* sliding and chunked layers keep their window only */
     bool one_group;                     /* every layer grows with every token */
     uint64_t page_bytes;                /* of one layer in one block; 0: one group */
@@ -31,24 +34,11 @@ typedef struct {
     uint64_t convolution;               /* widest of a recurrent layer, on one rank */
 } vllm_own;
 
-_Static_assert(sizeof(vllm_own) <= sizeof(((oom_plan *)0)->own.bytes), "the engine's numbers fit");
+_Static_assert(sizeof(vllm_own) <= PLAN_OWN_ZERO, "the engine's numbers are zero at first");
 
 static inline const vllm_own *vllm_of(const oom_plan *p) { return (const vllm_own *)p->own.bytes; }
 
-#define VLLM_VERSION 19                 /* what is meant when no version is named */
 #define VLLM_V1 8                       /* until then, and for some models to 0.10, V0 */
-
-/* Llama 3.2 Vision, whose text looks at the image: it never ran on V1, and went with V0
- * (model_executor/models/registry.py: last in 0.10.2). V0's rules last changed with 0.7. */
-bool vllm_looks(const oom_model *m);
-#define VLLM_LOOKS_LAST 10
-
-static inline uint32_t vllm_version(const oom_plan *p)
-{
-    uint32_t version = p->options.version ? p->options.version : VLLM_VERSION;
-
-    return vllm_looks(p->model) ? (uint32_t)min_u64(version, VLLM_V1 - 1) : version;
-}
 
 /* ---- weights (vllm_weights.c) ---- */
 
@@ -61,26 +51,30 @@ uint64_t vllm_added(const oom_plan *p, uint32_t stage, const oom_listener *l);
 
 void vllm_pool_prepare(const oom_plan *p, vllm_own *own);
 vllm_pool vllm_pool_of(const oom_plan *p, uint32_t stage);
-/* Blocks that one group of kind i takes for one request. */
-uint64_t vllm_blocks(const oom_plan *p, const oom_device *d, uint32_t i, const oom_load *load);
+/* Blocks that one group of kind i takes for one request, with steps of `flight` tokens. */
+uint64_t vllm_blocks(const oom_plan *p, uint32_t i, const oom_load *load, uint64_t flight);
 /* Blocks of all groups for one request. */
-uint64_t vllm_request_blocks(const oom_plan *p, const oom_device *d, const vllm_pool *pool,
-                             const oom_load *load);
+uint64_t vllm_request_blocks(const oom_plan *p, const vllm_pool *pool, const oom_load *load,
+                             uint64_t flight);
 
 /* ---- what is taken beside weights and pool (vllm_peak.c) ---- */
 
-/* Sequences and tokens of one step: the scheduler's limits, which the profile run fills. */
-typedef struct { uint64_t seqs, tokens; } vllm_step;
-uint64_t vllm_max_seqs(const oom_plan *p, const oom_device *d);
-vllm_step vllm_step_of(const oom_plan *p, const oom_device *d, uint64_t batch, uint64_t seq);
-bool vllm_mxfp4(const oom_plan *p);      /* experts in 4 bits with shared exponents */
+/* A step on a device: sequences and tokens, and scratch of the matrix library. */
+typedef struct { uint64_t seqs, tokens, library; } vllm_step;
+/* The scheduler's limits; tokens 0: V0's, which go by the prompt. */
+vllm_step vllm_limits(const oom_plan *p, const oom_device *d);
+/* The step within them that the profile run fills. */
+vllm_step vllm_step_of(const oom_plan *p, vllm_step limits, uint64_t batch, uint64_t seq);
 
-uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const oom_load *load,
+uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const vllm_step *s,
                           const oom_listener *l);
 uint64_t vllm_non_torch(const oom_plan *p, const oom_device *d, const oom_listener *l);
 uint64_t vllm_graphs(const oom_plan *p, const oom_device *d, const oom_listener *l);
 bool vllm_graphs_in_budget(const oom_plan *p);
 uint64_t vllm_warm_up(const oom_plan *p, const oom_device *d);
+
+bool vllm_lets_go(const oom_plan *p);
+bool vllm_copies_input(const oom_plan *p);
 
 /* ---- images in V0's profile run (vllm_images.c) ---- */
 

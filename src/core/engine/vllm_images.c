@@ -5,8 +5,6 @@
  * by line: what is named there lives until its function returns. */
 #include "vllm.h"
 
-#include <string.h>
-
 /* One image, in elements of the tower. */
 typedef struct {
     uint64_t pixels;            /* fp32 values: tiles x 3 x side x side */
@@ -16,12 +14,6 @@ typedef struct {
     uint64_t width, ffn;
     uint64_t kept;              /* inner layers whose output is joined to the last one's */
 } tower;
-
-/* Asked at every point: the first letter settles it for most. */
-bool vllm_looks(const oom_model *m)
-{
-    return m->family && m->family[0] == 'm' && strcmp(m->family, "mllama") == 0;
-}
 
 /* Absent keys: the defaults of MllamaVisionConfig. */
 static uint64_t key(const oom_model *m, const char *name, uint64_t absent)

@@ -9,11 +9,15 @@
 
 /* Defaults of the scheduler are larger on devices of 70 GiB and more that are no A100
  * (engine/arg_utils.py: get_batch_defaults; the values of `vllm serve`). */
-uint64_t vllm_max_seqs(const oom_plan *p, const oom_device *d)
+vllm_step vllm_limits(const oom_plan *p, const oom_device *d)
 {
-    if (p->options.max_seqs)
-        return p->options.max_seqs;
-    return vllm_version(p) >= VLLM_V1 && torch_large_device(d) ? 1024 : 256;
+    bool v1 = vllm_of(p)->version >= VLLM_V1, large = torch_large_device(d);
+    vllm_step s = { .seqs = v1 && large ? 1024 : 256, .tokens = !v1 ? 0 : large ? 8192 : 2048,
+                    .library = torch_library_bytes(d) };
+
+    s.seqs = p->options.max_seqs ? p->options.max_seqs : s.seqs;
+    s.tokens = p->options.chunk ? p->options.chunk : s.tokens;
+    return s;
 }
 
 /* V0 profiles a prompt of full length, for models that see at least 5120 tokens (4096 in 0.6).
@@ -29,14 +33,12 @@ static uint64_t v0_tokens(const oom_plan *p, uint64_t seq)
     return max_u64(seq, !own->sees ? 2048 : early ? 4096 : 5120);
 }
 
-vllm_step vllm_step_of(const oom_plan *p, const oom_device *d, uint64_t batch, uint64_t seq)
+vllm_step vllm_step_of(const oom_plan *p, vllm_step limits, uint64_t batch, uint64_t seq)
 {
-    bool v1 = vllm_version(p) >= VLLM_V1;
-    vllm_step s = { .seqs = vllm_max_seqs(p, d), .tokens = p->options.chunk };
+    vllm_step s = limits;
 
     s.seqs = max_u64(s.seqs, batch);    /* to run more at once the limit has to be raised */
-    if (!s.tokens)
-        s.tokens = !v1 ? v0_tokens(p, seq) : torch_large_device(d) ? 8192 : 2048;
+    s.tokens = s.tokens ? s.tokens : v0_tokens(p, seq);
     s.tokens = min_u64(s.tokens, sat_mul(s.seqs, seq));
     s.seqs = min_u64(s.seqs, s.tokens);
     return s;
@@ -54,7 +56,7 @@ static uint64_t sampler_tenths(uint32_t version) { return version >= 17 ? 126 : 
 static uint64_t sampler(const oom_plan *p, const vllm_step *s, const oom_listener *l)
 {
     uint64_t v = p->model->shape.vocab_size, d = p->model->shape.hidden_size;
-    uint64_t tenths = sampler_tenths(vllm_version(p)) + 10 * p->element_bytes;
+    uint64_t tenths = sampler_tenths(vllm_of(p)->version) + 10 * p->element_bytes;
     uint64_t all = sat_mul(sat_mul(s->seqs, v), tenths), hidden;
 
     all = all == SAT_TOOLARGE ? all : all / 10;
@@ -68,26 +70,17 @@ static uint64_t sampler(const oom_plan *p, const vllm_step *s, const oom_listene
     return sat_add(all, hidden);
 }
 
-bool vllm_mxfp4(const oom_plan *p)
-{
-    const char *stored = p->precision.kind == OOM_PRECISION_STORED ? p->model->stored_precision
-        : NULL;
-
-    return strncmp(stored ? stored : p->precision.name, "mxfp4", 5) == 0;
-}
-
-/* Intermediate results of the experts: rows of T x experts
- * used, one buffer as wide as the larger of
- * hidden and width, one of hidden and twice the width
- * (fused_moe.py: TritonExperts.workspace_shapes). From
- * 0.13 they are kept (v1/worker/workspace.py), before they came and went with the layer. */
+/* Intermediate results of the experts: rows of T x experts used, one buffer as wide as the larger
+ * of hidden and width, one of hidden and twice the width (fused_moe.py:
+ * TritonExperts.workspace_shapes). From 0.13 they are kept (v1/worker/workspace.py), before they
+ * came and went with the layer. */
 static uint64_t expert_buffers(const oom_plan *p, const vllm_step *s)
 {
     const oom_shape *m = &p->model->shape;
     uint64_t f = p->options.ep > 1 ? m->expert_width : div_up(m->expert_width, p->options.tp);
     uint64_t d = m->hidden_size;
 
-    if (!m->experts_used || vllm_mxfp4(p))
+    if (!m->experts_used || vllm_of(p)->mxfp4)
         return 0;                       /* gpt-oss's kernels do without */
     return sat_mul(sat_mul(sat_mul(s->tokens, m->experts_used), p->element_bytes),
                    max_u64(f, d) + max_u64(2 * f, d));
@@ -95,11 +88,11 @@ static uint64_t expert_buffers(const oom_plan *p, const vllm_step *s)
 
 /* Models whose feed-forward is Llama's, which in V0 lets go of gate and up before the output is
  * made (models/llama.py: LlamaMLP); theirs lasts in the others'. Compiled, all are alike. */
-static bool lets_go(const oom_plan *p)
+bool vllm_lets_go(const oom_plan *p)
 {
     static const char *const llama[] = { "llama", "mistral", "phi3", "mllama" };
 
-    for (size_t i = 0; vllm_version(p) < VLLM_V1 && i < sizeof llama / sizeof *llama; i++)
+    for (size_t i = 0; vllm_of(p)->version < VLLM_V1 && i < sizeof llama / sizeof *llama; i++)
         if (p->model->family && strcmp(p->model->family, llama[i]) == 0)
             return true;
     return false;
@@ -107,10 +100,10 @@ static bool lets_go(const oom_plan *p)
 
 /* Marlin's kernel for GPTQ and AWQ took a copy of its input until 0.8, needed or not
  * (csrc/quantization/gptq_marlin/gptq_marlin.cu: a_tmp). */
-static bool copies_input(const oom_plan *p)
+bool vllm_copies_input(const oom_plan *p)
 {
-    return vllm_version(p) < VLLM_V1 && (strncmp(p->precision.name, "gptq", 4) == 0
-                                         || strncmp(p->precision.name, "awq", 3) == 0);
+    return vllm_of(p)->version < VLLM_V1 && (strncmp(p->precision.name, "gptq", 4) == 0
+                                             || strncmp(p->precision.name, "awq", 3) == 0);
 }
 
 /* The widest point of a layer: gate and up, their product, and rows of hidden size: the output, its
@@ -123,8 +116,8 @@ static uint64_t layer_step(const oom_plan *p, const vllm_step *s, uint64_t exper
 {
     const oom_shape *m = &p->model->shape;
     uint64_t f = div_up(max_u64(m->intermediate_size, m->shared_width), p->options.tp);
-    uint64_t conv = vllm_of(p)->convolution, rows = lets_go(p) ? 3 : 4;
-    uint64_t wide = rows == 4 && copies_input(p) ? 4 : 3;
+    uint64_t conv = vllm_of(p)->convolution, rows = vllm_of(p)->lets_go ? 3 : 4;
+    uint64_t wide = rows == 4 && vllm_of(p)->copies_input ? 4 : 3;
     bool recurrent = sat_mul(12, conv) > sat_mul(wide, f);
     uint64_t inner, bytes;
 
@@ -145,57 +138,55 @@ static uint64_t layer_step(const oom_plan *p, const vllm_step *s, uint64_t exper
     return sat_add(bytes, experts);
 }
 
-uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const oom_load *load,
+uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const vllm_step *s,
                           const oom_listener *l)
 {
     const oom_shape *m = &p->model->shape;
-    vllm_step s = vllm_step_of(p, vllm_device(p, c), plan_batch(p, load), load->seq);
-    uint64_t rows = sat_mul(sat_mul(s.tokens, m->hidden_size), p->element_bytes);
-    uint64_t experts = expert_buffers(p, &s), kept = vllm_version(p) >= 13 ? experts : 0;
-    uint64_t step = layer_step(p, &s, experts - kept, NULL);
+    uint64_t rows = sat_mul(sat_mul(s->tokens, m->hidden_size), p->element_bytes);
+    uint64_t experts = expert_buffers(p, s), kept = vllm_of(p)->version >= 13 ? experts : 0;
+    uint64_t step = layer_step(p, s, experts - kept, NULL);
     bool samples = c->stage + 1 == p->n_stages && !m->encoder_only;
-    uint64_t last = samples ? sampler(p, &s, NULL) : 0;
+    uint64_t last = samples ? sampler(p, s, NULL) : 0;
     uint64_t handed = p->n_stages > 1 ? sat_mul(2, rows) : 0;
-    bool looks = vllm_looks(p->model);
-    uint64_t seen = looks ? vllm_seen_states(p, s.seqs, NULL)
+    bool looks = vllm_of(p)->looks;
+    uint64_t seen = looks ? vllm_seen_states(p, s->seqs, NULL)
                           : vllm_of(p)->sees ? sat_mul(2, rows) : 0;
-    uint64_t library = torch_library_bytes(vllm_device(p, c));
-    uint64_t tower = looks ? vllm_tower_peak(p, s.seqs, NULL) : 0;
+    uint64_t tower = looks ? vllm_tower_peak(p, s->seqs, NULL) : 0;
 
     if (tower > sat_add(max_u64(step, last), seen))     /* the text's layers run after it */
         step = tower, last = seen = kept = 0;
     if (l) {
         if (last > step)
-            sampler(p, &s, l);
+            sampler(p, s, l);
         else if (step == tower)
-            vllm_tower_peak(p, s.seqs, l);
+            vllm_tower_peak(p, s->seqs, l);
         else
-            layer_step(p, &s, experts - kept, l);
-        if (library)
-            plan_tell(l, "activations", OOM_RULE, library, "scratch of the matrix library",
+            layer_step(p, s, experts - kept, l);
+        if (s->library)
+            plan_tell(l, "activations", OOM_RULE, s->library, "scratch of the matrix library",
                       "torch: CublasHandlePool.cpp, by the device's generation", "%s",
                       p->has_device ? vllm_device(p, c)->name : "no device");
         if (kept)
             plan_tell(l, "activations", OOM_RULE, kept, "step tokens x experts used x bytes x "
                       "(max(width, hidden) + max(2 x width, hidden))",
                       "vLLM 0.19, fused_moe.py: TritonExperts.workspace_shapes",
-                      "%llu x %u x %llu B, width %llu, hidden %llu", (ull)s.tokens,
+                      "%llu x %u x %llu B, width %llu, hidden %llu", (ull)s->tokens,
                       m->experts_used, (ull)p->element_bytes, (ull)m->expert_width,
                       (ull)m->hidden_size);
         if (handed)
             plan_tell(l, "activations", OOM_RULE, handed, "2 x step tokens x hidden x bytes",
                       "stream and residual handed from stage to stage (IntermediateTensors)",
-                      "2 x %llu x %llu x %llu B", (ull)s.tokens, (ull)m->hidden_size,
+                      "2 x %llu x %llu x %llu B", (ull)s->tokens, (ull)m->hidden_size,
                       (ull)p->element_bytes);
         if (seen && looks)
-            vllm_seen_states(p, s.seqs, l);
+            vllm_seen_states(p, s->seqs, l);
         else if (seen)
             plan_tell(l, "activations", OOM_FITTED, seen, "2 x step tokens x hidden x bytes",
                       "embeddings of the images profiled; 1 to 4 times seen in six logs",
-                      "2 x %llu x %llu x %llu B", (ull)s.tokens, (ull)m->hidden_size,
+                      "2 x %llu x %llu x %llu B", (ull)s->tokens, (ull)m->hidden_size,
                       (ull)p->element_bytes);
     }
-    return sat_add(sat_add(sat_add(max_u64(step, last), library), kept), sat_add(handed, seen));
+    return sat_add(sat_add(sat_add(max_u64(step, last), s->library), kept), sat_add(handed, seen));
 }
 
 /* ---- memory torch does not count ------------------------------------------------------------- */
@@ -206,7 +197,7 @@ uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const oom_load
  * the engine has looked at the device for the first time (utils: memory_profiling). */
 static bool counts_context(const oom_plan *p)
 {
-    return vllm_version(p) <= 6 || vllm_version(p) == VLLM_V1;
+    return vllm_of(p)->version <= 6 || vllm_of(p)->version == VLLM_V1;
 }
 
 /* Logs of one rank: 0.16 GiB (four of V0) and 0.13 on H100, 0.02 to 0.11 on smaller cards until
@@ -216,10 +207,10 @@ static bool counts_context(const oom_plan *p)
  * buffers (0.34 GiB with two, 0.38 with more, aiconfigurator). */
 static uint64_t added_outside(const oom_plan *p, const oom_device *d)
 {
-    bool late = vllm_version(p) >= 18, large = torch_large_device(d);
+    bool late = vllm_of(p)->version >= 18, large = torch_large_device(d);
     uint32_t tp = p->options.tp;
     uint64_t one = late ? 256 * MIB : !large ? 64 * MIB
-                 : vllm_version(p) < VLLM_V1 ? 164 * MIB : 133 * MIB;
+                 : vllm_of(p)->version < VLLM_V1 ? 164 * MIB : 133 * MIB;
 
     if (tp > 1 && large)
         return !late ? 563 * MIB : tp == 2 ? 2120 * MIB : 2202 * MIB;
@@ -236,11 +227,11 @@ uint64_t vllm_non_torch(const oom_plan *p, const oom_device *d, const oom_listen
     if (l && context)
         plan_tell(l, "overhead", OOM_FITTED, context, "the runtime's context",
                   "counted until 0.6.4 and in 0.8; measured contexts by generation",
-                  "vLLM 0.%u, %s", vllm_version(p), d->name);
+                  "vLLM 0.%u, %s", vllm_of(p)->version, d->name);
     if (l && bytes)
         plan_tell(l, "overhead", OOM_FITTED, bytes, "memory taken outside torch",
                   "vLLM start-up logs by version and ranks; within 0.1 GiB, fewer logs off H100",
-                  "vLLM 0.%u, tp %u", vllm_version(p), p->options.tp);
+                  "vLLM 0.%u, tp %u", vllm_of(p)->version, p->options.tp);
     return sat_add(context, bytes);
 }
 
@@ -260,7 +251,7 @@ static uint64_t sizes(uint64_t most)
  * 100 to 200 MiB, the others 4 to 20 MiB; 0.3 to 1.1 GiB in all on one device. */
 uint64_t vllm_graphs(const oom_plan *p, const oom_device *d, const oom_listener *l)
 {
-    uint64_t seqs = vllm_max_seqs(p, d);
+    uint64_t seqs = vllm_limits(p, d).seqs;
     uint64_t n = sizes(min_u64(2 * seqs, 512)) + sizes(min_u64(seqs, 512));
     bool none = p->options.eager == OOM_YES || (d && d->kind == OOM_DEVICE_CPU)
              || (d && d->kind == OOM_DEVICE_ACCELERATOR);
@@ -277,13 +268,14 @@ uint64_t vllm_graphs(const oom_plan *p, const oom_device *d, const oom_listener 
 }
 
 /* The estimate is taken from the budget since 0.20 (gpu_worker.py, "default since v0.21.0"). */
-bool vllm_graphs_in_budget(const oom_plan *p) { return vllm_version(p) >= 20; }
+bool vllm_graphs_in_budget(const oom_plan *p) { return vllm_of(p)->version >= 20; }
 
 /* After the pool is made the sampler warms up with fp32 logits: a start has died of 786 MiB (1024 x
  * 201,088 x 4) that a utilization of 0.95 had not left. */
 uint64_t vllm_warm_up(const oom_plan *p, const oom_device *d)
 {
-    vllm_step s = vllm_step_of(p, d, 1, p->model->shape.context ? p->model->shape.context : 8192);
+    uint64_t context = p->model->shape.context ? p->model->shape.context : 8192;
+    vllm_step s = vllm_step_of(p, vllm_limits(p, d), 1, context);
 
     return p->model->shape.encoder_only ? 0 : sat_mul(sat_mul(s.seqs, p->model->shape.vocab_size),
                                                       4);

@@ -33,7 +33,7 @@ static uint64_t row_of(const oom_plan *p, const plan_kind *k)
         return indexer_row(k->k_width);
     if (k->kind == OOM_CACHE_MLA && fp8 && has_kind(p, OOM_CACHE_INDEXER))
         return sparse_fp8_row(p, k);
-    if (k->kind == OOM_CACHE_MLA && vllm_version(p) < VLLM_V1)  /* 576 became 640 (a log) */
+    if (k->kind == OOM_CACHE_MLA && vllm_of(p)->version < VLLM_V1)  /* 576 became 640 (a log) */
         return k->k_row_bytes / k->k_width * pad_up(k->k_width, 128);
     return k->k_row_bytes + k->v_row_bytes;
 }
@@ -117,12 +117,11 @@ vllm_pool vllm_pool_of(const oom_plan *p, uint32_t s)
     return pool;
 }
 
-uint64_t vllm_blocks(const oom_plan *p, const oom_device *d, uint32_t i, const oom_load *load)
+uint64_t vllm_blocks(const oom_plan *p, uint32_t i, const oom_load *load, uint64_t flight)
 {
     const plan_kind *k = &p->kinds[i];
     const vllm_own *own = vllm_of(p);
     uint64_t block = own->block_tokens[i];
-    uint64_t flight = vllm_step_of(p, d, plan_batch(p, load), load->seq).tokens;
 
     if (grows(own, k))
         return div_up(load->seq, block);
@@ -139,8 +138,8 @@ uint64_t vllm_blocks(const oom_plan *p, const oom_device *d, uint32_t i, const o
     }
 }
 
-uint64_t vllm_request_blocks(const oom_plan *p, const oom_device *d, const vllm_pool *pool,
-                             const oom_load *load)
+uint64_t vllm_request_blocks(const oom_plan *p, const vllm_pool *pool, const oom_load *load,
+                             uint64_t flight)
 {
     uint64_t sum = 0;
 
@@ -148,6 +147,6 @@ uint64_t vllm_request_blocks(const oom_plan *p, const oom_device *d, const vllm_
         return div_up(load->seq, vllm_of(p)->printed_block);
     for (uint32_t i = 0; i < p->n_kinds; i++)
         if (pool->groups[i])
-            sum = sat_add(sum, sat_mul(pool->groups[i], vllm_blocks(p, d, i, load)));
+            sum = sat_add(sum, sat_mul(pool->groups[i], vllm_blocks(p, i, load, flight)));
     return sum;
 }

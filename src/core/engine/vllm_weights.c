@@ -69,7 +69,7 @@ static uint64_t absorbed_bytes(const oom_plan *p, const oom_tensor *t)
 
 static bool packed_experts(const oom_plan *p, const oom_tensor *t)
 {
-    return oom_role_split(t->role) == OOM_SPLIT_EXPERT && t->n_dims >= 3 && vllm_mxfp4(p);
+    return oom_role_split(t->role) == OOM_SPLIT_EXPERT && t->n_dims >= 3 && vllm_of(p)->mxfp4;
 }
 
 /* Marlin needs neither the zeros of a symmetric checkpoint nor the order of its groups

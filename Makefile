@@ -24,7 +24,7 @@ TEST_LIBS  = $(call ASK,TEST_LIBS,pkg-config --libs cmocka $(PKG))
 WARN     = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 # gcc guesses at lengths of text differently, and wrongly, in instrumented code
 SAN      = $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
-           -Wno-format-truncation)
+           $(if $(findstring clang,$(CC)),,-Wno-format-truncation))
 # sweeps count from several threads: without atomic updates some counts are lost
 COV      = $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 # Position-independent with nothing exported: the same objects make the program and the module.
@@ -50,7 +50,7 @@ BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.
 TESTING := $(filter deps test bench coverage fuzz life valgrind reliability completions \
              lint check,$(MAKECMDGOALS))
 NEEDED  := $(if $(filter run,$(MAKECMDGOALS))$(TESTING),run) $(if $(TESTING),test) \
-           $(if $(filter lint check,$(TESTING)),lint)
+           $(if $(filter lint check,$(TESTING)),lint) $(if $(filter fuzz reliability,$(TESTING)),fuzz)
 NEEDS   := $(if $(strip $(NEEDED)),need)
 
 .PHONY: all readme help deps run test bench lint coverage fuzz life golden install install-program install-library \
@@ -197,10 +197,10 @@ completions: need all $(RIG)                    ## try the completions in zsh an
 FUZZ     = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_$(or $(ONLY),*).c)) \
            $(if $(filter-out prompt,$(ONLY)),,$(BUILD)/fuzz/oomph $(BUILD)/fuzz/prompt)
 SECONDS ?= 60
-fuzz: need                                      ## fuzz readers, options, charts, the prompt (clang; SECONDS= each, RUNS=, ONLY=gguf)
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang $(FUZZ) \
+fuzz: need all $(BUILD)/unit/test_recount       ## fuzz readers, options, charts, the prompt (clang; SECONDS= each, RUNS=, ONLY=gguf)
+	@test -z '$(strip $(FUZZ))' || $(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang $(FUZZ) \
 	    CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
-	@BUILD=$(BUILD)/fuzz TIME=$(SECONDS) RUNS=$(RUNS) ONLY=$(ONLY) tests/fuzz/run
+	@BUILD=$(BUILD)/fuzz PLAIN=$(BUILD) TIME=$(SECONDS) RUNS=$(RUNS) ONLY=$(ONLY) tests/fuzz/run
 
 $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(LIBS) $(BUILD)/flags
 	$(COMPILE) -fsanitize=fuzzer -MF $@.d -MT $@ -o $@ $(filter %.c %.a,$^) $(TEST_LIBS) -lm
@@ -211,9 +211,12 @@ life: need all $(BUILD)/life                    ## a million commands, 200 inter
 valgrind: need all $(UNIT) $(BUILD)/fake_nvml.so ## the unit tests under memcheck
 	@scripts/valgrind $(BUILD)
 
-reliability: need all $(UNIT)                   ## inject faults, recount, and write docs/reliability.md
-	@BUILD=$(BUILD) scripts/reliability > docs/reliability.md
-	@cat docs/reliability.md
+# Shorter than `make fuzz` alone unless asked for more; LONG=1 lives as long as `make life`.
+reliability: SECONDS = 10
+reliability: test                               ## refuse, interrupt, fuzz, and write docs/reliability.md (SECONDS=, LONG=1)
+	@$(MAKE) --no-print-directory fuzz SECONDS=$(SECONDS)
+	@BUILD=$(BUILD) SECONDS=$(SECONDS) LONG=$(LONG) scripts/reliability > $(BUILD)/reliability.md
+	@mv $(BUILD)/reliability.md docs/reliability.md && cat docs/reliability.md
 
 coverage:                                       ## lines and branches of src/ that the tests reach; fails on too few
 	@mkdir -p $(BUILD)/coverage && find $(BUILD)/coverage -name '*.gcda' -delete

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
     fuzz_check(status, &err);
     if (status == OOM_OK)
-        fuzz_model(m);
+        fuzz_model(m, n);
     oom_model_free(m);
     if (memory.held_bytes)
         abort();

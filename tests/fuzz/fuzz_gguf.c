@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     status = read_gguf(m, "x.gguf", file, n + 8192, &err);
     fuzz_check(status, &err);
     if (status == OOM_OK) {
-        fuzz_model(m);
+        fuzz_model(m, n);
         read_gguf(m, "mmproj.gguf", file, n + 8192, &err);
     }
     free(file);

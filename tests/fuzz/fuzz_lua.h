@@ -82,7 +82,7 @@ static inline lua_Integer fuzz_integer(fuzz_bytes *b)
     if (which < 64)
         return which;
     if (which < 128)
-        return which == 127 ? INT64_MIN : (int64_t)1 << (which - 64);
+        return (lua_Integer)((lua_Unsigned)1 << (which - 64));
     if (which < 160)
         return INT64_MAX - (which - 128);
     if (which < 192)

@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     }
     p = read_model_preset(c, spec, &err);
     if (p && read_preset_model(p, &a, &m, &err) == OOM_OK)
-        fuzz_model(m);
+        fuzz_model(m, n);
     oom_model_free(m);
     read_catalogue_free(c);
     free(spec);

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     status = read_checkpoint(m, &part, 1, NULL, config, &err);
     fuzz_check(status, &err);
     if (status == OOM_OK)
-        fuzz_model(m);
+        fuzz_model(m, n);
     free(file);
     oom_model_free(m);
     if (memory.held_bytes)

@@ -128,6 +128,15 @@ test("a row that cannot be says why, whichever column is shown first", function(
     assert(s:csv():find(',8030261248,,"tp=3 does not', 1, true), s:csv())
 end)
 
+test("a row that cannot be has no value, nor that of the row before", function()
+    local s = sweep { model = "llama-3.1-8b", device = { "rtx-4090", "3x l4" }, precision = "fp16",
+        show = { "total", "available", "free", "fits" } }
+    for _, name in ipairs { "total", "available", "free", "fits" } do
+        assert(s[1][name] ~= nil, name)
+        equal(s[2][name], nil, name)
+    end
+end)
+
 test("conditions and groups take options that vary, and sizes with their unit", function()
     local s = sweep(spec)
     equal(s:where { kv = "q8_0", fits = true }:count(),

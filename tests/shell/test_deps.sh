@@ -34,6 +34,11 @@ holds "apt: the tests need more" called "*libcjson-dev libreadline-dev libcmocka
 machine apt-get id0
 deps lint >/dev/null
 holds "apt: lint needs only its tools" called "*-y --no-install-recommends gcc clang-tidy cppcheck lua-check"
+machine apt-get id0
+deps fuzz >/dev/null
+holds "apt: fuzzing needs clang and its libraries" called "*-y --no-install-recommends clang libclang-rt-dev"
+machine id0
+is "no clang and no package manager: it says so" 1 "" "missing: clang. No package manager known here*" deps fuzz
 machine dnf id0
 deps lint >/dev/null
 holds "dnf: lint" called "dnf install -y gcc clang-tools-extra cppcheck luacheck"

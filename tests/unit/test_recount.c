@@ -1,8 +1,8 @@
-/* A second opinion: random configurations of six families, counted again by the plainest loop over
+/* A second opinion: random configurations of eight families, counted again by the plainest loop over
  * transformers' modelling code (modeling_llama.py, modeling_qwen2.py, modeling_qwen3.py,
  * modeling_mixtral.py, modeling_qwen3_moe.py, modeling_deepseek_v3.py, modeling_gemma2.py), one
  * matrix at a time. Nothing of the core is used for it. RECOUNTS=n tries n configurations,
- * RECOUNT_SEED= others. */
+ * OOMPH_SEED= others. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -300,7 +300,7 @@ static void check(const shape *s)
 
 static void every_count_is_what_the_plainest_loop_counts(void **unused)
 {
-    const char *runs = getenv("RECOUNTS"), *seed = getenv("RECOUNT_SEED");
+    const char *runs = getenv("RECOUNTS"), *seed = getenv("OOMPH_SEED");
     uint64_t n = runs ? strtoull(runs, NULL, 10) : 3000;
 
     (void)unused;

@@ -73,7 +73,7 @@ end
 
 --- A device by the name a driver gives it; nil where the catalogue has none of it.
 local function known_device(name)
-    local text = name:gsub("_", " "):gsub("%s+%b()$", "")
+    local text = name:gsub("%.json$", ""):gsub("_", " "):gsub("%s+%b()$", "")
     if pcall(core.device_facts, text) then return text end
     return nil
 end

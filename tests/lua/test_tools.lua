@@ -120,6 +120,14 @@ test("the version of its attention tells one device of 79 GiB from another", fun
     equal(check((text:gsub("FlashAttention version 3", ""))).device, "a100-pcie-80gb")
 end)
 
+test("the name of a kernel's configuration tells the device", function()
+    local r = check("vLLM API server version 0.10.2\nvllm serve Qwen/Qwen3-30B-A3B "
+        .. "--max-model-len 32768\nUsing configuration from fused_moe/configs/"
+        .. "E=128,N=192,device_name=NVIDIA_GeForce_RTX_3090.json for MoE layer.\n"
+        .. "Model loading took 14.7708 GiB and 25.5 seconds\n")
+    equal(r.device, "rtx-3090")
+end)
+
 test("a checkpoint's path is taken for the model it is of", function()
     local r = check("tests/logs/vllm-qwen3.6-27b-args.log")
     assert(r.model:find("27b", 1, true))

@@ -204,13 +204,18 @@ static void experts_that_do_not_divide_lie_one_more_on_some_ranks(void **state)
                      24 * (expert / 2 - (3 << 18)));
 }
 
-static double weights_gib(const char *model, const char *precision, uint32_t tp)
+static double weights_on(const char *model, const char *precision, const char *device, uint32_t tp)
 {
     oom_options o = { .gpu_layers = -1, .tp = tp };
-    char device[32];
+    char devices[32];
 
-    snprintf(device, sizeof device, "%ux h100-sxm", tp);
-    return (double)capacity(model, precision, device, &o, 8192).weights / (double)(1 << 30);
+    snprintf(devices, sizeof devices, "%ux %s", tp, device);
+    return (double)capacity(model, precision, devices, &o, 8192).weights / (double)(1 << 30);
+}
+
+static double weights_gib(const char *model, const char *precision, uint32_t tp)
+{
+    return weights_on(model, precision, "h100-sxm", tp);
 }
 
 static void weights_are_what_torch_allocates_for_them(void **state)
@@ -222,8 +227,11 @@ static void weights_are_what_torch_allocates_for_them(void **state)
     assert_true(fabs(weights_gib("qwen2.5-7b", "bf16", 1) - 14.2717) < 0.0005);
     assert_true(fabs(weights_gib("Qwen/Qwen2-7B-Instruct", "bf16", 2) - 7.1217) < 0.0005);
     /* GPTQ without its zeros, 0.26 GiB, and order: github.com/vllm-project/vllm/issues/11230 */
-    assert_true(fabs(weights_gib("Qwen/Qwen2.5-72B-Instruct", "gptq-4bit-128g", 1) - 38.526)
+    assert_true(fabs(weights_on("Qwen/Qwen2.5-72B-Instruct", "gptq-4bit-128g", "a40", 1) - 38.526)
                 < 0.05);
+    /* but with them on Hopper: logs of llm-d-planner, accuracy/results/v0.19.0 */
+    assert_true(fabs(weights_gib("llama-3.1-8b", "gptq-4bit-128g", 1) - 5.38) < 0.015);
+    assert_true(fabs(weights_gib("gpt-oss-20b", "stored", 2) - 7.01) < 0.06);
 }
 
 static void as_many_requests_fit_as_the_pool_holds(void **state)

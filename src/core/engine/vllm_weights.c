@@ -72,16 +72,22 @@ static bool packed_experts(const oom_plan *p, const oom_tensor *t)
     return oom_role_split(t->role) == OOM_SPLIT_EXPERT && t->n_dims >= 3 && vllm_of(p)->mxfp4;
 }
 
+static uint32_t capability_of(const oom_plan *p)
+{
+    return p->has_device ? p->where.group[0].device.capability : 0;
+}
+
 /* Marlin needs neither the zeros of a symmetric checkpoint nor the order of its groups
  * (kernels/mixed_precision/marlin.py: process_weights_after_loading; compute capability 7.5 and
- * more): what GPTQ keeps beside codes and scales goes. */
+ * more): what GPTQ keeps beside codes and scales goes. Hopper's own kernel, which is taken before
+ * it, leaves them where they are (machete.py). */
 static uint64_t dropped_bytes(const oom_plan *p, const oom_tensor *t, uint64_t whole, uint64_t here)
 {
-    uint32_t capability = p->has_device ? p->where.group[0].device.capability : 0;
+    uint32_t capability = capability_of(p);
     uint64_t zeros, gone;
 
     if (strncmp(p->precision.name, "gptq", 4) != 0 || t->part != OOM_PART_TEXT || t->n_dims != 2
-        || whole / 2 >= t->params || (capability && capability < 75))
+        || whole / 2 >= t->params || (capability && capability < 75) || capability / 10 == 9)
         return 0;
     zeros = p->precision.group ? (uint64_t)((double)t->params * p->precision.bits / 8)
                                  / p->precision.group : 0;
@@ -89,21 +95,50 @@ static uint64_t dropped_bytes(const oom_plan *p, const oom_tensor *t, uint64_t w
     return (uint64_t)((double)gone * (double)here / (double)whole);
 }
 
-/* Kernels for 4-bit experts want padded matrices: hidden size
- * to 256, and with Marlin (A100 and smaller
- * cards) the width to 128 (quantization/mxfp4.py). gpt-oss-20b: 13.47 and 13.72 GiB logged. */
+/* A matrix of an expert on one rank: `out` x `in`, one of which is the expert's width (or twice
+ * it); and with codes and scales padded. */
+typedef struct { uint64_t out, in, codes, scales; } expert_matrix;
+
+/* Hopper's kernels are Triton's: width to whole 64s, then tiles of 64 bytes by 256 for codes, of
+ * 256 for scales (quantization/mxfp4.py; triton_kernels: HopperMXValueLayout, HopperMXScaleLayout).
+ * Others pad hidden size to 256 and the width to 128 (Marlin) or 256 (Blackwell's). */
+static expert_matrix padded_expert(const oom_plan *p, const oom_tensor *t)
+{
+    bool down = t->role == OOM_ROLE_EXP_DOWN;
+    uint64_t generation = capability_of(p) / 10, ranks = p->options.ep > 1 ? 1 : p->options.tp;
+    bool large = torch_large_device(p->has_device ? &p->where.group[0].device : NULL);
+    bool hopper = generation == 9 || (generation == 0 && large);
+    uint64_t step = hopper ? 64 : generation == 10 ? 256 : 128;
+    expert_matrix m = { .out = div_up(t->dims[1], down ? 1 : ranks),
+                        .in = div_up(t->dims[2], down ? ranks : 1) };
+    uint64_t out = pad_up(m.out, down ? 256 : 2 * step), in = pad_up(m.in, down ? step : 256);
+
+    m.scales = m.codes = sat_mul(out, in);
+    if (hopper) {
+        out = pad_up(down ? m.out : out, 256);
+        in = down ? in : m.in;
+        m.scales = sat_mul(out, in);
+        m.codes = sat_mul(out, pad_up(in, 128));
+    }
+    return m;
+}
+
+/* What padding adds to 4-bit experts: their codes, of 17 bytes for 32 elements 16, and scales.
+ * gpt-oss-20b: 13.42 GiB on H100 and 13.70 on A100, 13.47 and 13.72 logged; two H100: 6.96 and
+ * 7.01. Hopper's biases are turned to fp32. */
 static uint64_t padded_bytes(const oom_plan *p, const oom_tensor *t, uint64_t bytes)
 {
-    const oom_shape *s = &p->model->shape;
-    uint64_t width = div_up(s->expert_width, p->options.ep > 1 ? 1 : p->options.tp), grown;
-    bool marlin = p->has_device && !torch_large_device(&p->where.group[0].device);
+    expert_matrix m;
+    double plain;
 
-    if (!packed_experts(p, t) || !width)
+    if (oom_role_split(t->role) != OOM_SPLIT_EXPERT || !vllm_of(p)->mxfp4)
         return 0;
-    grown = bytes / s->hidden_size * pad_up(s->hidden_size, 256);
-    if (marlin)
-        grown = grown / width * pad_up(width, 128);
-    return grown - bytes;
+    if (!packed_experts(p, t))
+        return capability_of(p) / 10 == 9 ? bytes : 0;
+    m = padded_expert(p, t);
+    plain = (double)m.out * (double)m.in;
+    return (uint64_t)((double)bytes * ((16 * (double)m.codes + (double)m.scales) / (17 * plain)
+                                       - 1));
 }
 
 /* Matrices that vLLM joins in one (linear.py: QKVParallelLinear, MergedColumnParallelLinear;

@@ -53,8 +53,19 @@ local function options(opts, who, known)
     return setmetatable({ units = units }, { __index = opts })
 end
 
+-- Rows and results are lists, too, but not of points.
+local function refuse_result(t, who)
+    local kind = type(t) == "table" and getmetatable(t) and rawget(t, "kind")
+    if kind == "sweep" then
+        shape.fail("%s: a sweep draws itself, as in s:%s()", who, who)
+    elseif kind then
+        shape.fail("%s: a result draws itself: print it", who)
+    end
+end
+
 --- spark(list [, {min=, max=}]) -> one line, one column per value.
 function M.spark(list, opts)
+    refuse_result(list, "spark")
     opts = options(opts, "spark", "min max")
     return M.text(figure.spark(list, opts), opts)
 end
@@ -78,6 +89,7 @@ end
 -- list of numbers. x and y name the fields of a point; log is true, "x", "y" or "xy"; absent names
 -- what could not be drawn; a line stands at the capacity.
 function M.plot(series, opts)
+    refuse_result(series, "plot")
     opts = options(opts, "plot",
         "x y log absent order xmin xmax ymin ymax xkind ykind capacity")
     return M.text(figure.plot(series, opts), opts)
@@ -88,6 +100,9 @@ end
 function M.heatmap(rows, x, y, v, opts)
     if type(x) == "table" then
         x, opts = nil, x
+    end
+    if not x and not (opts and opts.x) then
+        refuse_result(rows, "heatmap")
     end
     opts = options(opts, "heatmap", "x y v available")
     if x ~= nil then

@@ -1,10 +1,23 @@
 --- What a session variable was understood as: the line printed after an assignment.
 local core = require("oomph.core")
+local term = require("oomph.term")
 local units = require("oomph.units")
 
 local M = {}
 
-local function join(parts) return table.concat(parts, " · ") end
+-- The parts on a line, or on as many as the page wants, each part whole.
+local function join(parts)
+    local width, lines, line = term.settings().width, {}, parts[1]
+    for i = 2, #parts do
+        local longer = line .. " · " .. parts[i]
+        if term.width(longer) > width then
+            lines[#lines + 1], longer = line, "  " .. parts[i]
+        end
+        line = longer
+    end
+    lines[#lines + 1] = line
+    return term.fold(table.concat(lines, "\n"))
+end
 
 local function plural(n, word) return units.group(n) .. " " .. word .. (n == 1 and "" or "s") end
 
@@ -53,7 +66,7 @@ local function rate(x, per, name)
     return (v >= 100 and string.format("%.0f", v) or string.format("%.1f", v)) .. " " .. name
 end
 
-local function group(d, n, label)
+local function group(d, n, label, hint)
     local parts = { d.cpu and label .. " (no GPU: main memory)" or label }
     local opts = { units = core.session("units") }
 
@@ -66,6 +79,7 @@ local function group(d, n, label)
     if d.unused then parts[#parts + 1] = units.bytes(d.unused, opts) .. " free now" end
     if d.bandwidth then parts[#parts + 1] = rate(d.bandwidth, 1e9, "GB/s") end
     if d.flops then parts[#parts + 1] = rate(d.flops, 1e12, "TFLOP/s fp16") end
+    parts[#parts + 1] = hint
     return join(parts)
 end
 
@@ -73,9 +87,8 @@ end
 local function decimal_hint(value)
     local n = type(value) == "string" and value:match("^%s*(%d+)%s*[gG][bB]%s*$")
     if n then
-        return " · a " .. n .. " GB card has " .. n .. " GiB: write \"" .. n .. "GiB\" for one"
+        return "a " .. n .. " GB card has " .. n .. " GiB: write \"" .. n .. "GiB\" for one"
     end
-    return ""
 end
 
 local function device(value)
@@ -83,7 +96,7 @@ local function device(value)
 
     if #d.groups == 1 then
         local g = d.groups[1]
-        return group(g, g.count, d.label) .. decimal_hint(value)
+        return group(g, g.count, d.label, decimal_hint(value))
     end
     local lines = {}
     for i, g in ipairs(d.groups) do lines[i] = group(g, g.count, g.id or g.name) end

@@ -1,5 +1,6 @@
 --- Where a result's numbers come from: the plan's own terms, told as it evaluates them.
 local core = require("oomph.core")
+local term = require("oomph.term")
 local units = require("oomph.units")
 
 local M = {}
@@ -177,7 +178,7 @@ function M.explain(result)
         error("explain: a result of " .. tostring(kind)
             .. " has no terms; explain what memory{} returns", 0)
     end
-    return explainer(result)
+    return term.fold(explainer(result))
 end
 
 return M

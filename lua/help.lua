@@ -61,21 +61,6 @@ M.topics = {
     },
 }
 
--- The words of text after `head`, in lines of at most `width` columns; those after the first begin
--- with `hang` blanks.
-local function wrap(head, text, width, hang)
-    local lines, line = {}, head
-    for word in text:gmatch("%S+") do
-        local gap = line:find("%S$") and " " or ""
-        if term.width(line .. gap .. word) > width and term.width(line) > hang then
-            lines[#lines + 1], line, gap = line, (" "):rep(hang), ""
-        end
-        line = line .. gap .. word
-    end
-    lines[#lines + 1] = line
-    return table.concat(lines, "\n")
-end
-
 -- Paragraphs on the page there is.
 local function page(paragraphs)
     local width, hang, out = math.min(term.settings().width, WIDEST), 0, {}
@@ -86,9 +71,9 @@ local function page(paragraphs)
     end
     for i, p in ipairs(paragraphs) do
         if type(p) == "table" then
-            out[i] = wrap(term.pad("  " .. p[1], hang), p[2], width, hang):gsub(" +$", "")
+            out[i] = term.wrap(term.pad("  " .. p[1], hang), p[2], width, hang):gsub(" +$", "")
         else
-            out[i] = wrap(p:match("^ *"), p, width, #p:match("^ *"))
+            out[i] = term.wrap(p:match("^ *"), p, width, #p:match("^ *"))
         end
     end
     return table.concat(out, "\n")

@@ -1,6 +1,7 @@
 --- Results as people see them, and what every result can do: csv, json, markdown.
 -- A result is a plain table of fields with `kind`; one row of `kinds` below shows one kind.
 local core = require("oomph.core")
+local term = require("oomph.term")
 local units = require("oomph.units")
 
 local M = {}
@@ -518,7 +519,10 @@ local function in_units_of(r, f, ...)
     return table.unpack(results, 2, results.n)
 end
 
-function M.show(r) return in_units_of(r, kind_of(r).show, r) end
+function M.show(r)
+    local text = in_units_of(r, kind_of(r).show, r)
+    return asked.width and text or term.fold(text) -- tables and charts are no wider
+end
 
 local methods = {}
 

@@ -108,6 +108,23 @@ function M.pad(s, n, align)
     return s .. (" "):rep(missing)
 end
 
+local NO_BREAK = "\u{a0}" -- a blank at which a line does not end
+
+--- The words of text after `head`, in lines of at most `width` columns; those after the first begin
+-- with `hang` blanks. A number stays with the word it counts.
+function M.wrap(head, text, width, hang)
+    local lines, line = {}, head
+    for gap, word in text:gsub("(%d) %f[%w]", "%1" .. NO_BREAK):gmatch("( *)(%S+)") do
+        gap = line:find("%S$") and gap or ""
+        if M.width(line .. gap .. word) > width and M.width(line) > hang then
+            lines[#lines + 1], line, gap = line, (" "):rep(hang), ""
+        end
+        line = line .. gap .. word
+    end
+    lines[#lines + 1] = line
+    return (table.concat(lines, "\n"):gsub(NO_BREAK, " "))
+end
+
 --- Text from outside made fit for one line: control characters and bytes that are no UTF-8 are
 -- shown as \ddd, and in ASCII every other character as "?".
 function M.clean(s, ascii)
@@ -167,6 +184,17 @@ function M.settings()
         tty = tty and true or false,
         units = session("units"),
     }
+end
+
+--- Prose as the terminal wants it: lines wider than it (or than `width`) are broken at blanks, what
+-- goes on stands two columns further in than its line. In a file lines are as long as they are.
+function M.fold(text, width)
+    local settings = not width and M.settings()
+    width = width or settings.tty and settings.width or math.maxinteger
+    return (text:gsub("[^\n]+", function(line)
+        local indent = line:match("^ *")
+        return M.width(line) > width and M.wrap(indent, line, width, #indent + 2) or line
+    end))
 end
 
 return M

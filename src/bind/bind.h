@@ -31,6 +31,7 @@ typedef struct {
     const char *kind;
 } bind_option;
 const bind_option *bind_option_at(size_t i);                /* NULL past the last */
+const char *bind_option_meant(const char *elsewhere);       /* by another tool's name; or NULL */
 
 /* Opens the module: pushes a table with every public function. The catalogue must outlive L.
  * The session's variables live in a table of the registry, BIND_SESSION; calls look there for

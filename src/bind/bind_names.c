@@ -6,6 +6,29 @@
 
 #include "bind.h"
 
+/* Names that options have in llama.cpp, vLLM and transformers, and in people's mouths. */
+const char *bind_option_meant(const char *elsewhere)
+{
+    static const char *const names[][2] = {
+        { "context", "seq" }, { "context_length", "seq" }, { "ctx", "seq" }, { "ctx_size", "seq" },
+        { "n_ctx", "seq" }, { "max_model_len", "seq" }, { "max_seq_len", "seq" },
+        { "seq_len", "seq" }, { "batch_size", "batch" }, { "n_parallel", "batch" },
+        { "dtype", "precision" }, { "quantization", "precision" },
+        { "kv_cache", "kv" }, { "kv_cache_dtype", "kv" }, { "cache_type_k", "kv" },
+        { "cache_type_v", "kv" }, { "gpu", "device" }, { "ngl", "gpu_layers" },
+        { "n_ubatch", "chunk" }, { "ubatch_size", "chunk" }, { "max_num_batched_tokens", "chunk" },
+        { "flash_attn", "flash" }, { "enforce_eager", "eager" },
+        { "enable_prefix_caching", "prefix_caching" },
+        { "gpu_memory_utilization", "utilization" }, { "tensor_parallel_size", "tp" },
+        { "pipeline_parallel_size", "pp" }, { "data_parallel_size", "dp" },
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i][0], elsewhere) == 0)
+            return names[i][1];
+    return NULL;
+}
+
 static const char *text_of(const oom_value *map, const char *key)
 {
     const oom_value *v = oom_value_get(map, key);

@@ -402,14 +402,13 @@ static const row *find_row(const char *name)
 
 static _Noreturn int unknown(lua_State *L, const char *call, const char *name)
 {
-    const char *names[N_ROWS], *best[3];
-    size_t found;
+    const char *names[N_ROWS], *best;
 
     for (size_t i = 0; i < N_ROWS; i++)
         names[i] = rows[i].option.name;
-    found = oom_text_nearest(name, names, N_ROWS, best, 1);
-    if (found)
-        bind_error(L, "%s: no option \"%s\"; did you mean \"%s\"?", call, name, best[0]);
+    best = bind_option_meant(name);
+    if (best || oom_text_nearest(name, names, N_ROWS, &best, 1))
+        bind_error(L, "%s: no option \"%s\"; did you mean \"%s\"?", call, name, best);
     bind_error(L, "%s: no option \"%s\"; help(\"options\") lists them", call, name);
 }
 

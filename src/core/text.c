@@ -218,8 +218,8 @@ size_t oom_text_nearest(const char *s, const char *const *names, size_t n, const
     unsigned rank[MOST];
     char wanted[NAME_MAX_BYTES], name[NAME_MAX_BYTES];
     size_t n_wanted = squeeze(s, wanted), found = 0;
-    /* three slips in a short word make another word */
-    unsigned limit = n_wanted <= 3 ? 1 : n_wanted <= 6 ? 2 : 3;
+    /* more slips than one in three letters make another word */
+    unsigned limit = n_wanted < 6 ? 1 : n_wanted < 9 ? 2 : 3;
 
     if (n_wanted == 0)
         return 0;

@@ -256,7 +256,7 @@ static void banner(const session *s)
     n = snprintf(text, sizeof text, "oomph " OOM_VERSION
                  " %s %u models, %u devices %s help() for help, Tab completes", dot,
                  lookup_records("presets/models"), lookup_records("presets/devices"), dot);
-    printf("%s%s\n", text, n - 2 + 17 <= columns ? ", Ctrl-D leaves" : "");
+    term_say(stdout, "%s%s\n", text, n - 2 + 17 <= columns ? ", Ctrl-D leaves" : "");
 }
 
 /* The lines read and not yet run. */

@@ -408,7 +408,7 @@ void session_error(session *s)
     /* a block of one line has no need of a position */
     if (message && !strncmp(message, "input:1: ", 9) && (!s->block || !strchr(s->block, '\n')))
         message += 9;
-    fprintf(stderr, "%serror:%s %s\n", colour, plain, message ? message : "unknown");
+    term_say(stderr, "%serror:%s %s\n", colour, plain, message ? message : "unknown");
     if (s->terminal && s->block && message && !interrupt_pending)
         point_at(s->block, text);
     lua_pop(s->L, 1);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "read.h"
 
@@ -76,6 +77,8 @@ size_t term_char(const char *s, int *columns);
 /* Columns of the first n_bytes of s; bytes of s that fit in so many columns. */
 int term_columns(const char *s, size_t n_bytes);
 size_t term_fit(const char *s, int columns);
+/* Prose: on a terminal its lines break between words, what goes on is set in. */
+void term_say(FILE *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int picture_host(lua_State *L);             /* host.picture: PNG and PDF (picture.c) */
 int term_host(lua_State *L);                        /* host.term() */
 

@@ -210,7 +210,7 @@ static bool note_quotes(session *s, const char *text, bool fine, bool is_nil)
         strcpy(u.key, "device");
     if (!*u.key)
         return false;
-    fprintf(stderr, "note: a name stands in quotes: %s = \"%s\"\n", u.key, u.rest);
+    term_say(stderr, "note: a name stands in quotes: %s = \"%s\"\n", u.key, u.rest);
     return true;
 }
 
@@ -218,34 +218,45 @@ static void note_unknown(lua_State *L, const char *name)
 {
     bool near = suggest_push(L, name, false);
 
-    fprintf(stderr, "note: nothing is called \"%s\"; %s\n", name,
-            near ? lua_tostring(L, -1) : "help() lists what there is");
+    term_say(stderr, "note: nothing is called \"%s\"; %s\n", name,
+             near ? lua_tostring(L, -1) : "help() lists what there is");
     lua_pop(L, near);
 }
 
-/* `modle = "gpt2"` is an assignment like any other, and nobody will miss the model for a while. A
- * name that only goes on from an option's, or is cut off from it, is another name. */
-static void note_misspelt(const char *text)
+/* The option near to a name; one that only goes on from an option's, or is cut off from it, is
+ * another name. */
+static const char *misspelt(const char *name)
 {
     const bind_option *o;
     const char *names[128], *best;
+    size_t n = 0, bytes = strlen(name);
+
+    while (n < sizeof names / sizeof *names && (o = bind_option_at(n)) != NULL)
+        names[n++] = o->name;
+    return bytes >= 4 && oom_text_nearest(name, names, n, &best, 1) && strlen(best) <= bytes + 1 &&
+           strncmp(name, best, bytes) != 0 && strncmp(name, best, strlen(best)) != 0 ? best : NULL;
+}
+
+/* `modle = "gpt2"` is an assignment like any other, and nobody will miss the model for a while. */
+static void note_misspelt(const char *text)
+{
+    const char *meant;
     char name[32];
-    size_t n = 0, bytes;
+    size_t bytes;
 
     text += strspn(text, " ");
     bytes = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
-    if (bytes < 4 || bytes >= sizeof name)
+    if (bytes == 0 || bytes >= sizeof name)
         return;
     memcpy(name, text, bytes);
     name[bytes] = 0;
     text += bytes + strspn(text + bytes, " ");
     if (text[0] != '=' || text[1] == '=' || option(name))
         return;
-    while (n < sizeof names / sizeof *names && (o = bind_option_at(n)) != NULL)
-        names[n++] = o->name;
-    if (oom_text_nearest(name, names, n, &best, 1) == 1 && strlen(best) <= bytes + 1 &&
-        strncmp(name, best, bytes) != 0 && strncmp(name, best, strlen(best)) != 0)
-        fprintf(stderr, "note: %s is a variable of yours; did you mean \"%s\"?\n", name, best);
+    meant = bind_option_meant(name);
+    meant = meant ? meant : misspelt(name);
+    if (meant)
+        term_say(stderr, "note: %s is a variable of yours; did you mean \"%s\"?\n", name, meant);
 }
 
 static void note_local(const char *text)
@@ -259,8 +270,8 @@ static void note_local(const char *text)
     while (isalnum((unsigned char)text[n]) || text[n] == '_')
         n++;
     if (n)
-        fprintf(stderr, "note: a local ends with its line; without `local`, %.*s stays\n", (int)n,
-                text);
+        term_say(stderr, "note: a local ends with its line; without `local`, %.*s stays\n", (int)n,
+                 text);
 }
 
 typedef struct { session *s; const char *text; bool fine, is_nil; } outcome;

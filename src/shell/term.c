@@ -4,6 +4,8 @@
 
 #include <langinfo.h>
 #include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -92,6 +94,54 @@ size_t term_fit(const char *s, int columns)
     while ((n = term_char(at, &wide)) > 0 && (columns -= wide) >= 0)
         at += n;
     return (size_t)(at - s);
+}
+
+/* Columns of a word, which may switch colours: ESC [ ... m. */
+static int word_columns(const char *s, size_t n_bytes)
+{
+    const char *end = s + n_bytes;
+    bool escape = false;
+    int all = 0, columns;
+
+    while (s < end) {
+        size_t n = term_char(s, &columns);
+
+        escape = escape || *s == '\033';
+        all += escape ? 0 : columns;
+        escape = escape && *s != 'm';
+        s += n;
+    }
+    return all;
+}
+
+void term_say(FILE *to, const char *format, ...)
+{
+    int columns, rows, at = 0;
+    char *text;
+    va_list args;
+
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
+    va_end(args);
+    term_size(&columns, &rows);
+    for (const char *s = text; s && *s;) {
+        size_t blanks = strspn(s, " "), n = blanks + strcspn(s + blanks, " \n");
+        int wide = word_columns(s, n);
+
+        if (at > 2 && at + wide > columns && isatty(fileno(to))) {
+            fputs("\n  ", to);
+            s += blanks;
+            n -= blanks;
+            at = 2 - (int)blanks;
+        }
+        fwrite(s, 1, n, to);
+        at = s[n] == '\n' ? 0 : at + wide;
+        if (s[n] == '\n')
+            putc(s[n++], to);
+        s += n;
+    }
+    free(text);
 }
 
 int term_host(lua_State *L)

@@ -267,6 +267,12 @@ test("mistakes are told in one line", function()
     raises(function() chart.bars({ 1 }, { capcity = 3 }) end, 'bars: no option "capcity"')
     raises(function() chart.plot { name = 3 } end, "plot: expected a list of points for name")
     raises(function() chart.heatmap({ { x = 1, value = 2 } }) end, "heatmap: row 1 has no y")
+    local s = sweep { model = "gpt2", device = "l4", precision = "fp16", seq = { 64, 128 } }
+    raises(function() chart.plot(s) end, "plot: a sweep draws itself, as in s:plot()")
+    raises(function() chart.spark(s) end, "spark: a sweep draws itself, as in s:spark()")
+    raises(function() chart.heatmap(s) end, "heatmap: a sweep draws itself, as in s:heatmap()")
+    raises(function() chart.plot(maxcurve { model = "gpt2", device = "l4" }) end,
+        "plot: a result draws itself: print it")
     raises(function() chart.spark({ 1 }, { min = 3, max = 1 }) end, "spark: min is 3, above max 1")
     raises(function() chart.bars({ 1 }, { width = "wide" }) end,
         "bars: width is wide, expected a whole number from 1")

@@ -55,6 +55,16 @@ test("cutting coloured text switches the colour off", function()
     equal(term.cut("\27[34mblue\27[0m", 3), "\27[34mbl…\27[0m")
 end)
 
+test("prose breaks between words, and a number stays with the word it counts", function()
+    local text = "needs 134.8 GiB of 23.52 GiB\n  free: 模型 and more"
+    equal(term.fold(text, 80), text)
+    equal(term.fold(text, 16), "needs 134.8 GiB\n  of 23.52 GiB\n  free: 模型 and\n    more")
+    equal(term.fold(text, 15), "needs 134.8 GiB\n  of 23.52 GiB\n  free: 模型\n    and more")
+    equal(term.fold("gpu_memory_utilization", 10), "gpu_memory_utilization", "a word is whole")
+    equal(term.fold("aaa  b", 5), "aaa\n  b")
+    equal(term.fold("a  b  c  d", 8), "a  b  c\n  d", "blanks within a line stay")
+end)
+
 test("padding counts columns", function()
     equal(term.pad("模", 4), "模  ")
     equal(term.pad("模", 4, "right"), "  模")

@@ -130,6 +130,9 @@ static void the_nearest_names_come_first(void **state)
     assert_string_equal(best[0], "rtx-4090");
     assert_string_equal(best[1], "rtx-4090-laptop");
     assert_int_equal(oom_text_nearest("zzzzzz", names, n, best, 3), 0);
+    assert_int_equal(oom_text_nearest("nothing", (const char *[]){ "string" }, 1, best, 1), 0);
+    assert_int_equal(oom_text_nearest("test", (const char *[]){ "next" }, 1, best, 1), 0);
+    assert_int_equal(oom_text_nearest("bacth", (const char *[]){ "batch" }, 1, best, 1), 1);
     assert_int_equal(oom_text_nearest("-", names, n, best, 3), 0);
 }
 

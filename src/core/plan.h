@@ -34,7 +34,7 @@ typedef struct {
 
 /* Only the head is zero at first: what engines keep behind it they clear themselves. */
 #define PLAN_NOTES_HEAD 64
-struct oom_notes { union { max_align_t align; unsigned char bytes[1 << 22]; } own; };
+struct oom_notes { union { max_align_t align; unsigned char bytes[1 << 24]; } own; };
 
 #define PLAN_OWN_ZERO 4096
 
@@ -56,7 +56,7 @@ struct oom_plan {
     bool ran_out;                       /* of memory, at a point: what it gave is no answer */
     /* The engine's numbers. The first PLAN_OWN_ZERO bytes are zero before it places anything; what
      * it keeps behind them it clears itself. */
-    union { max_align_t align; unsigned char bytes[94208]; } own;
+    union { max_align_t align; unsigned char bytes[143360]; } own;
 };
 
 /* A rule set: one file under engine/, one row in engine.c. */

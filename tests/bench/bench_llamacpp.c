@@ -112,15 +112,15 @@ static void one_model(scene *s, const char *name, const char *kind)
         exit(1);
     snprintf(text, sizeof text, "%s, %s", name, kind);
     one_plan(name, m, &where);
+    say(text, "16 x 16 points, us", sweep_ns("llama.cpp", m, &where, 1, true) * FEW * FEW / 1e3,
+        "none");
+    say(text, "the same under generic, us",
+        sweep_ns("generic", m, &where, 1, true) * FEW * FEW / 1e3, "none");
     for (size_t n = 1; n <= 12; n += 11) {
         char what[64];
 
         snprintf(what, sizeof what, "a point, %zu x 32768, ns", n);
         say(text, what, sweep_ns("llama.cpp", m, &where, n, false), "<= 50");
-        snprintf(what, sizeof what, "a point, %zu x 256, ns", n);
-        say(text, what, sweep_ns("llama.cpp", m, &where, n, true), "<= 50");
-        snprintf(what, sizeof what, "the same under generic, ns");
-        say(text, what, sweep_ns("generic", m, &where, n, true), "none");
     }
     oom_model_free(m);
 }
@@ -140,6 +140,7 @@ int main(void)
     one_model(s, "gemma-3-27b", "window");
     one_model(s, "deepseek-v2-lite", "MLA");
     one_model(s, "mamba-2.8b", "recurrent");
+    one_model(s, "qwen3-next-80b-a3b", "hybrid");
     one_model(s, "granite-4.0-h-small", "hybrid");
     scene_free(s);
     return 0;

@@ -33,6 +33,15 @@ say(("catalogue, %.0f M points filtered and grouped"):format(points),
 say("the same, CPU seconds", ("%.2f s"):format(os.clock() - cpu), "none")
 say("the same, memory at its peak", (peak_mib() or "?") .. " MiB", "<= 256 MiB")
 
+-- Every context is new to llama.cpp once: 16 x 16 of each model, on every device and in 12 formats.
+local ggml = { "q4_k_m", "q8_0", "q5_k_m", "q6_k", "q4_k_s", "q3_k_m", "iq4_xs", "fp16", "q5_k_s",
+    "q4_0", "q2_k", "bf16" }
+cpu = os.clock()
+points = sweep { model = "all", device = "all", precision = ggml, engine = "llama.cpp",
+    seq = powers(512, 512 << 15), batch = range(1, 16) }:where { total = { min = 1 } }:count() / 1e6
+say(("catalogue under llama.cpp, %.0f M points that can be"):format(points),
+    ("%.0f M/s"):format(points / (os.clock() - cpu)), ">= 20 of a core")
+
 local path = os.tmpname()
 local rows = sweep { model = "llama-3.1-8b", device = { "rtx-4090", "h100-sxm" },
     precision = { "fp16", "int4" }, seq = range(1, 500), batch = range(1, 500) }

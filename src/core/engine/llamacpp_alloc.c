@@ -377,6 +377,8 @@ static void walk(lc_graph *g)
         for (uint32_t k = 0; x->kind == LC_RUN && k < t->n_src; k++)
             release(g, t->src[k]);
     }
+    while (layer < g->n_begins)
+        g->marks[layer++] = g->n_events;
 }
 
 bool lc_reserve(lc_graph *g, uint64_t *peaks)

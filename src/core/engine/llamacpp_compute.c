@@ -446,14 +446,13 @@ static void bound(const lc_own *o, const lc_context *c, lc_line *x)
         x->first = (uint32_t)full;
 }
 
-static lc_line line_of(const lc_buffer *b, const lc_line *bounds, uint32_t unit)
+static lc_line line_of(const lc_found *f, const lc_line *bounds, uint32_t unit)
 {
-    lc_line x = { .grows = (uint64_t)b->peak.grows };
+    lc_line x = { .grows = (uint64_t)f->peak.grows };
 
-    x.at = (uint64_t)b->peak.now - unit * x.grows;
-    x.first = unit - (uint32_t)min_u64((uint64_t)b->valid.below, unit - bounds->first);
-    x.last = unit + (uint32_t)min_u64(min_u64((uint64_t)b->valid.above,
-                                              (uint64_t)lc_room_above(b)), bounds->last - unit);
+    x.at = (uint64_t)f->peak.now - unit * x.grows;
+    x.first = unit - (uint32_t)min_u64((uint64_t)f->valid.below, unit - bounds->first);
+    x.last = unit + (uint32_t)min_u64((uint64_t)f->valid.above, bounds->last - unit);
     return x;
 }
 
@@ -465,21 +464,20 @@ static bool run_lines(const oom_plan *p, const lc_context *c, uint64_t key,
     lc_context more = *c;
     lc_step step = step_of(p, c), next;
     lc_point point = { .unit = (uint32_t)(c->cells / LC_PAD_CELLS) };
+    lc_found found[LC_MAX_DEVICES + 1];
     lc_line bounds;
     oom_arena *arena = room_for_work(p);
-    lc_buffer *buffers = arena ? oom_arena_raw(arena, script->n_buffers * sizeof *buffers, NULL)
-                               : NULL;
     bool done;
 
     more.cells += LC_PAD_CELLS;
     next = step_of(p, &more);
     bound(o, c, &bounds);
     /* a script can have been written in two ways: with one group at its margins, or two */
-    point.key = mix(mix(key, bounds.first), script->bytes) | 1;
-    done = buffers && lc_measure(&step, &point.now) && lc_measure(&next, &point.next)
-        && lc_run_script(script, &point, lc_halfway_of(memory_of(p), point.key), buffers, arena);
+    point.key = mix(mix(key, bounds.first), script->bytes);
+    done = arena && lc_measure(&step, &point.now) && lc_measure(&next, &point.next)
+        && lc_run_script(script, &point, lc_trail_of(memory_of(p)), found, arena);
     for (uint32_t b = 0; done && b < script->n_buffers; b++)
-        lines[b] = line_of(&buffers[b], &bounds, point.unit);
+        lines[b] = line_of(&found[b], &bounds, point.unit);
     oom_arena_free(arena);
     return done;
 }
@@ -508,7 +506,7 @@ static uint32_t uses_of(const oom_plan *p, const lc_context *c)
     const lc_script *script;
 
     if (*uses == 0 && (script = script_for(p, c)) != NULL)
-        *uses = script->n_acts && !lc_of(p)->offloads ? script->uses | KNOWN : UINT32_MAX;
+        *uses = script->n_deeds && !lc_of(p)->offloads ? script->uses | KNOWN : UINT32_MAX;
     return *uses;
 }
 
@@ -536,7 +534,7 @@ static bool line_for(const oom_plan *p, const lc_context *c, uint32_t buffer, lc
         return true;
     }
     script = uses ? script_for(p, c) : NULL;
-    if (!script || (!(script->n_acts && run_lines(p, c, key, script, lines))
+    if (!script || (!(script->n_deeds && run_lines(p, c, key, script, lines))
                     && !walk_lines(p, c, lines)))
         return false;
     for (uint32_t b = 0; b <= lc_of(p)->n_devices; b++) {

@@ -19,6 +19,11 @@ void lc_open_buffer(lc_buffer *b)
     b->hole[0] = (lc_hole){ { 0, 0 }, { OPEN_END, 0 } };
     b->n = 1;
     b->full = false;
+    lc_look_anew(b);
+}
+
+void lc_look_anew(lc_buffer *b)
+{
     b->peak = (lc_size){ 0, 0 };
     b->valid = (lc_range){ INT64_MAX, INT64_MAX };
 }
@@ -33,16 +38,16 @@ static lc_size minus(lc_size a, lc_size b)
     return (lc_size){ a.now - b.now, a.grows - b.grows };
 }
 
-/* x.now is not negative: only where x stays so. */
+/* x.now is not negative: only where x stays so. Divides only where that narrows the range. */
 static void only_while(lc_range *r, lc_size x)
 {
-    if (x.grows < 0 && x.now / -x.grows < r->above)
+    if (x.grows < 0 && x.now < (__int128)-x.grows * r->above)
         r->above = x.now / -x.grows;
-    else if (x.grows > 0 && x.now / x.grows < r->below)
+    else if (x.grows > 0 && x.now < (__int128)x.grows * r->below)
         r->below = x.now / x.grows;
 }
 
-static bool at_least(lc_range *r, lc_size a, lc_size b)
+static inline bool at_least(lc_range *r, lc_size a, lc_size b)
 {
     lc_size x = minus(a, b);
     bool yes = x.now >= 0;
@@ -51,6 +56,8 @@ static bool at_least(lc_range *r, lc_size a, lc_size b)
         only_while(r, yes ? x : (lc_size){ -x.now - 1, -x.grows });
     return yes;
 }
+
+bool lc_at_least(lc_range *r, lc_size a, lc_size b) { return at_least(r, a, b); }
 
 static bool equal(lc_range *r, lc_size a, lc_size b)
 {

@@ -24,8 +24,12 @@ typedef struct {
 
 /* A size that does not grow; past what a buffer holds for SAT_TOOLARGE. */
 lc_size lc_fixed(uint64_t bytes);
-/* An empty buffer; the caller narrows `valid`, which is without bounds. */
+/* An empty buffer, looked at anew. */
 void lc_open_buffer(lc_buffer *b);
+/* From here on: no peak yet, and `valid` without bounds. */
+void lc_look_anew(lc_buffer *b);
+/* Whether a >= b; r becomes what is left of it while the answer stays the same. */
+bool lc_at_least(lc_range *r, lc_size a, lc_size b);
 /* The smallest hole that holds the block, of equal ones the last; full: there was none. */
 lc_size lc_take(lc_buffer *b, lc_size bytes);
 void lc_give(lc_buffer *b, lc_size at, lc_size bytes);

@@ -1,22 +1,23 @@
-/* llamacpp_memory.c: half of the bytes hold scripts one behind the other, a quarter a table of
- * lines, an eighth where runs stand halfway. The table begins small and doubles, as most plans
- * need few lines. A line has one of eight places that its key leads to; a short one, of eight that
+/* llamacpp_memory.c: a quarter of the bytes holds scripts one behind the other, a quarter a table
+ * of lines, half the trails of runs. The table begins small and doubles, as most plans need few
+ * lines. A line has one of eight places that its key leads to; a short one, of eight that
  * the key and each part of the cells it touches lead to: many do not push each other out. */
 #include "llamacpp_memory.h"
 
 #include <string.h>
 
 #define WAYS 8
-#define PART 16                 /* units */
-#define SHORT 4                 /* parts */
-#define MOST_HALFWAYS 64        /* clearing more would cost more than they save */
+#define PART 8                  /* units */
+#define SHORT 8                 /* parts */
 #define FIRST_SETS 128          /* less where there is no room for them */
 
 typedef struct { uint64_t script_bytes; uint32_t n_sets, n_lines; } head;
 
 /* splitmix64: keys are close together, and so are parts */
-static uint64_t spread(uint64_t x)
+static uint64_t place_of(uint64_t key, uint64_t part)
 {
+    uint64_t x = key + (part << 32);
+
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;
     return x ^ x >> 31;
@@ -24,15 +25,8 @@ static uint64_t spread(uint64_t x)
 
 /* ---- what lies where ------------------------------------------------------------------------- */
 
-static lc_line *lines_of(lc_memory m) { return (lc_line *)(void *)(m.bytes + m.n / 2); }
-static lc_halfway *halfways_of(lc_memory m)
-{
-    return (lc_halfway *)(void *)(m.bytes + m.n / 4 * 3);
-}
-static uint64_t n_halfways(lc_memory m)
-{
-    return min_u64(m.n / 8 / sizeof(lc_halfway), MOST_HALFWAYS);
-}
+static lc_line *lines_of(lc_memory m) { return (lc_line *)(void *)(m.bytes + m.n / 4); }
+lc_trail lc_trail_of(lc_memory m) { return (lc_trail){ m.bytes + m.n / 2, m.n / 2 }; }
 
 static uint64_t bytes_of_sets(uint64_t n) { return n * WAYS * sizeof(lc_line); }
 
@@ -46,8 +40,7 @@ static head *head_of(lc_memory m)
         while (bytes_of_sets(h->n_sets) > m.n / 4)
             h->n_sets /= 2;
         memset(lines_of(m), 0, bytes_of_sets(h->n_sets));
-        for (uint64_t i = 0; i < n_halfways(m); i++)
-            halfways_of(m)[i].key = 0;
+        lc_forget_trail(lc_trail_of(m));
     }
     return h;
 }
@@ -56,7 +49,7 @@ static head *head_of(lc_memory m)
 
 static lc_line *places(lc_memory m, uint64_t key, uint64_t part)
 {
-    return lines_of(m) + (spread(key + part) & (head_of(m)->n_sets - 1)) * WAYS;
+    return lines_of(m) + (place_of(key, part) & (head_of(m)->n_sets - 1)) * WAYS;
 }
 
 static const lc_line *among(const lc_line *list, uint64_t key, uint32_t unit)
@@ -98,11 +91,33 @@ static void put_everywhere(lc_memory m, const lc_line *x)
             put(m, x, part + 1);
 }
 
-/* Twice the sets: nothing is where it would be looked for, so the table begins anew. */
+/* Whether what led a line to set i of `half` leads it to the one above, now that there are twice as
+ * many. */
+static bool moves_up(const lc_line *x, uint64_t i, uint64_t half)
+{
+    uint64_t first = x->first / PART, last = x->last / PART, h;
+
+    if (last - first >= SHORT)
+        return place_of(x->key, 0) & half;
+    do
+        h = place_of(x->key, ++first);
+    while ((h & (half - 1)) != i && first <= last);
+    return h & half;
+}
+
+/* Twice the sets: a line stays where it is, or goes to the same place of the set `half` above. */
 static void grow(lc_memory m)
 {
+    uint64_t half = head_of(m)->n_sets;
+    lc_line *x = lines_of(m), *above = x + half * WAYS;
+
     head_of(m)->n_sets *= 2;
-    memset(lines_of(m), 0, bytes_of_sets(head_of(m)->n_sets));
+    memset(above, 0, bytes_of_sets(half));
+    for (uint64_t i = 0; i < half * WAYS; i++)
+        if (x[i].key && moves_up(&x[i], i / WAYS, half)) {
+            above[i] = x[i];
+            x[i].key = 0;
+        }
 }
 
 void lc_keep_line(lc_memory m, const lc_line *x, uint32_t unit)
@@ -115,16 +130,6 @@ void lc_keep_line(lc_memory m, const lc_line *x, uint32_t unit)
         && bytes_of_sets((uint64_t)h->n_sets * 2) <= m.n / 4)
         grow(m);
     put_everywhere(m, x);
-}
-
-/* ---- halfway --------------------------------------------------------------------------------- */
-
-lc_halfway *lc_halfway_of(lc_memory m, uint64_t key)
-{
-    uint64_t n = n_halfways(m);
-
-    (void)head_of(m);
-    return halfways_of(m) + spread(key) % n;
 }
 
 /* ---- scripts --------------------------------------------------------------------------------- */
@@ -145,7 +150,7 @@ const lc_script *lc_find_script(lc_memory m, uint64_t key)
 
 lc_script *lc_script_room(lc_memory m, uint64_t *bytes)
 {
-    *bytes = m.n / 2 - sizeof(head) - head_of(m)->script_bytes;
+    *bytes = m.n / 4 - sizeof(head) - head_of(m)->script_bytes;
     return (lc_script *)(void *)(scripts_of(m) + head_of(m)->script_bytes);
 }
 

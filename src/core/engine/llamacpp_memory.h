@@ -1,10 +1,10 @@
-/* llamacpp_memory.h: what plans remember of walks: scripts, how far runs of them come before the
- * cells matter, and straight lines read off them. It lies in bytes whose head is zero at first and
- * that need no freeing; what is lost is only made again. */
+/* llamacpp_memory.h: what plans remember of walks: scripts, the trails that runs of them leave, and
+ * straight lines read off them. It lies in bytes whose head is zero at first and that need no
+ * freeing; what is lost is only made again. */
 #ifndef LLAMACPP_MEMORY_H
 #define LLAMACPP_MEMORY_H
 
-#include "llamacpp_script.h"
+#include "llamacpp_trail.h"
 
 typedef struct { unsigned char *bytes; uint64_t n; } lc_memory;
 
@@ -21,8 +21,7 @@ typedef struct {
 const lc_line *lc_find_line(lc_memory m, uint64_t key, uint32_t unit);
 void lc_keep_line(lc_memory m, const lc_line *x, uint32_t unit);
 
-/* The place for the runs of a key; what is there may be another key's. */
-lc_halfway *lc_halfway_of(lc_memory m, uint64_t key);
+lc_trail lc_trail_of(lc_memory m);
 
 const lc_script *lc_find_script(lc_memory m, uint64_t key);
 /* Where the next script may be written, and how much room there is. */

@@ -10,7 +10,7 @@
 #define LC_MAX_SEQUENCES 256    /* llama-cparams.h: LLAMA_MAX_SEQ */
 #define LC_PAD_CELLS 256        /* llama-context.cpp: n_ctx is a multiple of 256 */
 #define LC_KINDS_OF_STEP 16     /* whose graphs differ */
-#define LC_PLAN_MEMORY 81920   /* remembered by a plan alone: a hybrid's script and some lines */
+#define LC_PLAN_MEMORY 131072  /* remembered by a plan alone: a hybrid's script and some lines */
 
 /* Caches of one shape. `layers` counts them by buffer, main memory last. */
 typedef struct {

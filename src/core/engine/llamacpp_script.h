@@ -25,11 +25,43 @@ typedef struct { uint32_t begin, end, times; } lc_repeat;
 typedef struct {
     uint64_t key;
     uint32_t bytes;                     /* of all of it, what follows included */
-    uint32_t n_sizes, n_moves, n_loops, n_acts;
-    uint32_t n_slots, n_buffers;
+    uint32_t n_sizes, n_moves, n_loops, n_deeds;
+    uint32_t n_layers, n_slots, n_buffers;
     uint32_t uses;                      /* bits of the measures that some size depends on */
     bool every_kind;                    /* of step: it matters not which numbers are 1 */
 } lc_script;
+
+/* Behind it lie sizes, loops, where each layer begins, deeds and moves. The first layer is what
+ * is done before those of the model. */
+typedef struct { int64_t of[LC_MEASURES]; uint32_t align, padding; } lc_amount;
+#define LC_MAX_LIVE 128                 /* blocks alive between two layers */
+
+/* Layers [begin, end) happen `times` times. After each time blocks move to other slots. */
+typedef struct { uint32_t begin, end, times, first_move, n_moves; } lc_loop;
+/* on: the buffer; slot: where the place is noted; size, had: numbers of sizes, now and before. */
+typedef struct { uint8_t act, on; uint16_t slot, size, had; } lc_deed;
+typedef struct { uint16_t from, to; } lc_move;
+
+static inline lc_amount *lc_amounts(const lc_script *s) { return (lc_amount *)(uintptr_t)(s + 1); }
+static inline lc_loop *lc_loops(const lc_script *s)
+{
+    return (lc_loop *)(void *)(lc_amounts(s) + s->n_sizes);
+}
+static inline uint32_t *lc_layers(const lc_script *s)      /* n_layers + 1 */
+{
+    return (uint32_t *)(void *)(lc_loops(s) + s->n_loops);
+}
+static inline lc_deed *lc_deeds(const lc_script *s)
+{
+    return (lc_deed *)(void *)(lc_layers(s) + s->n_layers + 1);
+}
+static inline lc_move *lc_moves(const lc_script *s)
+{
+    return (lc_move *)(void *)(lc_deeds(s) + s->n_deeds);
+}
+
+/* A size in a context, and what it grows by until the next. False: larger than is worked with. */
+bool lc_amount_in(const lc_amount *x, const lc_sum *now, const lc_sum *next, lc_size *out);
 
 /* The steps from which sizes are learned: the same graph is written down for each of them. */
 enum {
@@ -48,22 +80,5 @@ lc_step lc_lesson_step(uint32_t i, const lc_step *like, bool unified);
 bool lc_write_script(const lc_graph *g, const lc_step *at, lc_lesson *const lesson[LC_LESSONS],
                      bool unified, const lc_repeat *repeats, uint32_t n_repeats, lc_script *room,
                      uint64_t bytes, oom_arena *arena);
-
-/* A run up to where the cells begin to matter: other contexts of the same key go on from there. */
-#define LC_HALFWAY_SIZES 120
-typedef struct {
-    uint64_t key;               /* 0: nothing here */
-    uint32_t unit, loops;       /* the cells it was run for, and how far */
-    uint32_t n_holes[LC_MAX_DEVICES + 1];
-    lc_size sizes[LC_HALFWAY_SIZES];
-} lc_halfway;
-
-/* A context: its measures, and those with 256 cells more; the key of all that it shares with others
- * but the cells; the cells, in units of 256. */
-typedef struct { lc_sum now, next; uint64_t key; uint32_t unit; } lc_point;
-
-/* Runs a script. buffers: n_buffers of them. False: too large, or no memory. */
-bool lc_run_script(const lc_script *s, const lc_point *c, lc_halfway *halfway, lc_buffer *buffers,
-                   oom_arena *arena);
 
 #endif

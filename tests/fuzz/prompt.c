@@ -10,7 +10,7 @@
 
 #include "../life/pty.h"
 
-enum { ITEMS = 200, PATIENCE_MS = 20000 };
+enum { ITEMS = 200 };
 
 static char binary[PATH_MAX], lua[PATH_MAX], found[PATH_MAX], home[] = "/tmp/oomph-prompt-XXXXXX";
 static char home_is[64], lsan_is[PATH_MAX + 16];
@@ -47,7 +47,7 @@ static bool begin(void)
                                 "ASAN_OPTIONS=allocator_may_return_null=1",
                                 lsan_is, NULL };
 
-    return pty_start(&shell, argv, set) && pty_wait(&shell, "oomph> ", PATIENCE_MS);
+    return pty_start(&shell, argv, set) && pty_wait(&shell, "oomph> ");
 }
 
 /* \ddd back to bytes, in place. */
@@ -94,7 +94,7 @@ static bool answers(unsigned long seed)
         word = said_too_much();
         if (word)
             return fault(word, seed);
-        if (pty_answers(&shell, 1000000 + ++question, tries < 2 ? 3000 : PATIENCE_MS))
+        if (pty_answers_in(&shell, 1000000 + ++question, tries < 2 ? 3000 : pty_patience_ms()))
             return true;
     }
     return fault("no answer", seed);
@@ -126,12 +126,12 @@ static bool session(unsigned long seed)
     pclose(in);
     if (!fine) {
         kill(shell.pid, SIGKILL);
-        pty_status(&shell, 1000);
+        pty_status(&shell);
         return false;
     }
-    pty_wait(&shell, "oomph> ", PATIENCE_MS);
+    pty_wait(&shell, "oomph> ");
     pty_type(&shell, "\004");
-    status = pty_status(&shell, PATIENCE_MS);
+    status = pty_status(&shell);
     return status == 0 || fault("it did not leave with status 0", seed);
 }
 

@@ -31,6 +31,15 @@ static inline long pty_now_ms(void)
     return at.tv_sec * 1000 + at.tv_nsec / 1000000;
 }
 
+/* How long to wait for what must come: half of what a test file may take (tests/run), so that what
+ * did not come is told. A busy machine is slow, not broken. */
+static inline int pty_patience_ms(void)
+{
+    const char *seconds = getenv("PATIENCE");
+
+    return 500 * (seconds ? atoi(seconds) : 120);
+}
+
 /* Starts argv in a terminal of 80 x 24. The environment is what `set` says ("NAME=value", NULL at
  * the end) and nothing else. */
 static inline bool pty_start(pty *p, const char *const argv[], const char *const set[])
@@ -81,7 +90,7 @@ static inline void pty_type_bytes(pty *p, const char *s, size_t n)
         struct pollfd ready = { p->fd, POLLIN | POLLOUT, 0 };
         ssize_t written = 0;
 
-        if (poll(&ready, 1, 10000) <= 0)
+        if (poll(&ready, 1, pty_patience_ms()) <= 0)
             return;
         if (ready.revents & (POLLIN | POLLHUP | POLLERR))
             pty_read(p, 0);
@@ -100,7 +109,7 @@ static inline void pty_type(pty *p, const char *s)
 }
 
 /* Waits until `text` was written; what came up to its end is forgotten. */
-static inline bool pty_wait(pty *p, const char *text, int ms)
+static inline bool pty_wait_for(pty *p, const char *text, int ms)
 {
     long until = pty_now_ms() + ms;
 
@@ -120,19 +129,29 @@ static inline bool pty_wait(pty *p, const char *text, int ms)
     }
 }
 
+static inline bool pty_wait(pty *p, const char *text)
+{
+    return pty_wait_for(p, text, pty_patience_ms());
+}
+
 /* A question whose answer is in nothing that is typed: everything before it was run. */
-static inline bool pty_answers(pty *p, unsigned long n, int ms)
+static inline bool pty_answers_in(pty *p, unsigned long n, int ms)
 {
     char line[64], answer[32];
 
     snprintf(line, sizeof line, "\"<\" .. %lu .. \">\"\r", n);
     snprintf(answer, sizeof answer, "<%lu>", n);
     pty_type(p, line);
-    return pty_wait(p, answer, ms);
+    return pty_wait_for(p, answer, ms);
+}
+
+static inline bool pty_answers(pty *p, unsigned long n)
+{
+    return pty_answers_in(p, n, pty_patience_ms());
 }
 
 /* Waits for the end: the exit status, 128 + the signal, or -1 when it goes on. */
-static inline int pty_status(pty *p, int ms)
+static inline int pty_status_in(pty *p, int ms)
 {
     long until = pty_now_ms() + ms;
     int status = 0;
@@ -150,5 +169,7 @@ static inline int pty_status(pty *p, int ms)
     p->fd = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
+
+static inline int pty_status(pty *p) { return pty_status_in(p, pty_patience_ms()); }
 
 #endif

@@ -8,6 +8,7 @@
  *                            keys: <TAB> <ENTER> <ESC> <BS> <UP> <DOWN> <C-x> <M-x>
  *                            <paste FILE> brackets the file, <raw FILE> types it
  *                            <resize COLUMNS> <resize COLUMNSxROWS> <kill SIGNAL> <wait SECONDS>
+ *   * text                   types it alone, every second anew until what follows has come
  *   | text                   these lines are now the last on the screen; {*} is anything, and
  *                            the time that a slow call took may stand between them
  *   ~ coloured               some cell of the screen has a colour;  ~ plain: none has
@@ -33,7 +34,7 @@
 
 #include <vterm.h>
 
-enum { ROWS = 24, COLUMNS = 80, TERMINALS = 4, EXPECTED = 120, PATIENCE_MS = 30000, QUIET_MS = 15 };
+enum { ROWS = 24, COLUMNS = 80, TERMINALS = 4, EXPECTED = 120, QUIET_MS = 15 };
 
 typedef struct {
     VTerm *vt;
@@ -50,6 +51,7 @@ static char home[64], tree[2048], binary[4096];
 static int done, failures;
 static char sentence[256];
 static bool failing;
+static char again[256];                 /* what is typed until it helps */
 
 static long now_ms(void)
 {
@@ -57,6 +59,15 @@ static long now_ms(void)
 
     clock_gettime(CLOCK_MONOTONIC, &at);
     return at.tv_sec * 1000 + at.tv_nsec / 1000000;
+}
+
+/* How long to wait for what must come: half of what a test file may take (tests/run), so that what
+ * did not come is told. A busy machine is slow, not broken. */
+static int patience_ms(void)
+{
+    const char *seconds = getenv("PATIENCE");
+
+    return 500 * (seconds ? atoi(seconds) : 120);
 }
 
 /* ---- the terminal ---------------------------------------------------------------------------- */
@@ -115,7 +126,7 @@ static void type(const char *s, size_t n)
         struct pollfd p = { t->fd, POLLIN | POLLOUT, 0 };
         ssize_t written;
 
-        poll(&p, 1, PATIENCE_MS);
+        poll(&p, 1, patience_ms());
         if (p.revents & POLLIN)
             feed(0);
         if (!(p.revents & POLLOUT)) {
@@ -396,14 +407,24 @@ static bool screen_is(char lines[][1024], int n)
     return n == 0;
 }
 
+/* Two presses of Ctrl-C may reach a shell that does not run meanwhile as one. */
+static void press_again(long *next)
+{
+    if (!*again || now_ms() < *next)
+        return;
+    type_line(again);
+    *next = now_ms() + 1000;
+}
+
 static void expect(char lines[][1024], int n, int line)
 {
-    long until = now_ms() + PATIENCE_MS;
+    long until = now_ms() + patience_ms(), press = now_ms() + 100;
     int first;
 
     if (n == 0 || failing)
         return;
     do {
+        press_again(&press);
         settle();
         if (screen_is(lines, n))
             return;
@@ -427,12 +448,14 @@ static void expect(char lines[][1024], int n, int line)
 
 static void expect_status(int wanted, int line)
 {
-    long until = now_ms() + PATIENCE_MS;
+    long until = now_ms() + patience_ms(), press = now_ms() + 100;
     int status = 0;
     pid_t ended = 0;
 
-    while (now_ms() < until && (ended = waitpid(t->pid, &status, WNOHANG)) == 0)
+    while (now_ms() < until && (ended = waitpid(t->pid, &status, WNOHANG)) == 0) {
+        press_again(&press);
         feed(5);
+    }
     status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     if (ended != t->pid)
         fail(line, "the shell goes on, status %d was expected", wanted);
@@ -458,6 +481,8 @@ static void play(FILE *in)
             continue;
         }
         expect(lines, n, number - n);
+        if (*line != '!')
+            *again = 0;
         n = 0;
         text += *text == ' ';
         if (*line == '#') {
@@ -476,6 +501,9 @@ static void play(FILE *in)
             type_line(enter ? text : text + 1 + (text[1] == ' '));
             if (enter)
                 type("\r", 1);
+        } else if (*line == '*') {
+            settle();
+            snprintf(again, sizeof again, "%s", text);
         } else if (*line == '~') {
             if (coloured() != !strcmp(text, "coloured"))
                 fail(number, "the screen is not %s", text);
@@ -496,17 +524,17 @@ static void play(FILE *in)
  * coverage); kills one that goes on. */
 static void leave(terminal *left)
 {
+    long until = now_ms() + patience_ms(), press = now_ms() + 100;
     int status;
 
     t = left;
-    if (t->pid <= 0 || waitpid(t->pid, &status, WNOHANG) != 0)
+    if (t->pid <= 0)
         return;
-    type("\003", 1);
-    settle();
-    type("\004", 1);
-    for (long until = now_ms() + 1000; now_ms() < until; feed(5))
+    for (snprintf(again, sizeof again, "<C-c><C-d>"); now_ms() < until; feed(5)) {
         if (waitpid(t->pid, &status, WNOHANG) != 0)
             return;
+        press_again(&press);
+    }
     kill(t->pid, SIGKILL);
 }
 

@@ -3,6 +3,7 @@
 #   is "a sentence" STATUS STDOUT STDERR command ...
 #       STDOUT and STDERR are compared whole; "*" within them is anything (a shell pattern)
 #   holds "a sentence" command ...           the command succeeds
+#   interrupted BEFORE CODE                  a command: CODE runs and is stopped by Ctrl-C
 BUILD=${BUILD:-build}
 case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
 oomph=$BUILD/oomph
@@ -44,6 +45,21 @@ holds() {
     status=$?
     [ $status = 0 ] || sed 's/^/#   /' "$scratch/out"
     verdict $status "$sentence"
+}
+
+worked() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { print $12 + $13 }'; }
+
+# interrupted BEFORE CODE: Ctrl-C while CODE runs, once it has worked on it for a fifth of a second of
+# its own time: on a busy machine a process may not have run at all for that long.
+interrupted() {
+    rm -f "$scratch/runs"
+    "$oomph" --no-init -e "$1 io.open('$scratch/runs', 'w'):close() $2" & pid=$!
+    until [ -e "$scratch/runs" ]; do sleep 0.05; done
+    sleep 0.3
+    from=$(worked $pid)
+    while now=$(worked $pid) && [ -n "$now" ] && [ "$now" -lt $((from + 20)) ]; do sleep 0.05; done
+    kill -INT $pid
+    wait $pid
 }
 
 finish() { echo "1..$count"; exit $failed; }

@@ -45,10 +45,10 @@ if command -v script >/dev/null; then
     holds "a terminal that goes away takes the shell with it" sh -c '
         code="io.open(\"$scratch/pid\", \"w\"):write(io.open(\"/proc/self/stat\"):read(\"n\")):close()"
         sleep 60 | script -qec "$oomph -i --no-init -e '"'"'$code'"'"'" /dev/null >/dev/null 2>&1 & rig=$!
-        for i in $(seq 50); do [ -s "$scratch/pid" ] && break; sleep 0.1; done
+        until [ -s "$scratch/pid" ]; do sleep 0.1; done
         shell=$(cat "$scratch/pid") && kill -0 "$shell" || exit 1
         kill -KILL $(sed -n "s/^PPid:[^0-9]*//p" "/proc/$shell/status") 2>/dev/null
-        for i in $(seq 50); do kill -0 "$shell" 2>/dev/null || exit 0; sleep 0.1; done
+        for i in $(seq "${PATIENCE:-120}"); do kill -0 "$shell" 2>/dev/null || exit 0; sleep 0.5; done
         kill -KILL "$shell"; exit 1'
 fi
 finish

@@ -7,34 +7,23 @@ work=$scratch
 # a thousand million points: interrupted long before the last
 long='model="llama-3.1-8b", device="rtx-4090", precision="fp16", seq=range(1, 20000), batch=range(1, 50000)'
 
-# run_and_interrupt [BEFORE] CODE: Ctrl-C while CODE runs; leaves status and what it said
-run_and_interrupt() {
-    before= && [ $# = 1 ] || { before=$1; shift; }
-    rm -f "$work/runs"
-    "$oomph" --no-init -e "$before io.open('$work/runs', 'w'):close() $1" >"$work/said" 2>"$work/problem" &
-    pid=$!
-    until test -e "$work/runs"; do sleep 0.05; done
-    sleep 0.3
-    kill -INT $pid
-    wait $pid
-    status=$?
-}
+stop() { interrupted "$@" >"$work/said" 2>"$work/problem"; status=$?; }
 
-run_and_interrupt "sweep{$long, to=\"$work/all.csv\"}"
+stop "" "sweep{$long, to=\"$work/all.csv\"}"
 holds "an interrupted stream ends with 130" test "$status" = 130
 holds "and says so" grep -q interrupted "$work/problem"
 holds "and leaves no file" test ! -e "$work/all.csv" -a ! -e "$work/all.csv.part"
 
-run_and_interrupt "print(sweep{$long}:where{total={min=1}}:count())"
+stop "" "print(sweep{$long}:where{total={min=1}}:count())"
 holds "an interrupted count is an error, not a smaller number" test "$status" = 130 -a ! -s "$work/said"
 
-run_and_interrupt "s = sweep{$long}:where{total={max=1}} print(#s, s.interrupted)"
+stop "s = sweep{$long}:where{total={max=1}}" "print(#s, s.interrupted)"
 holds "rows looked at are kept, and say that they are not all" grep -q "^0.true" "$work/said"
 
 millions='model="llama-3.1-8b", device="rtx-4090", precision="fp16", seq=range(1, 3000), batch=range(1, 1000)'
-run_and_interrupt "s = sweep{$millions} print(#s)" "s:json(\"$work/all.json\")"
+stop "s = sweep{$millions} print(#s)" "s:json(\"$work/all.json\")"
 holds "nor does JSON that was interrupted leave a file" test "$status" = 130 -a ! -e "$work/all.json" -a ! -e "$work/all.json.part"
-run_and_interrupt "s = sweep{$millions} print(#s)" "k = s:where(function(r) return r.fits end) print(#k)"
+stop "s = sweep{$millions} print(#s)" "k = s:where(function(r) return r.fits end) print(#k)"
 holds "a function over rows is interrupted" test "$status" = 130
 is "rows that memory does not hold are an error, and the session goes on" 0 "false	not enough memory*1000" "" \
     env OOMPH_MAX_MEMORY=8MiB "$oomph" --no-init -e "s = sweep{$millions} print(pcall(s.json, s)) print(s:where{seq=5}:count())"

@@ -513,6 +513,15 @@ static void compressed_layers_are_listed_by_number_or_by_word(void **state)
                   "\"heavily_compressed_attention\"]}", "wwzs");
 }
 
+static void a_cache_to_share_must_be_kept_by_a_layer(void **state)
+{
+    (void)state;
+    assert_refused(IS("gemma3n_text") ", \"num_kv_shared_layers\": 2}",
+                   "\"num_kv_shared_layers\" is 2, expected less than the 2 layers");
+    assert_refused(IS("gemma4_text") ", \"num_kv_shared_layers\": 3}",
+                   "\"num_kv_shared_layers\" is 3, expected less than the 2 layers");
+}
+
 /* ---- searched ------------------------------------------------------------------------------- */
 
 #define NAS(block) "{\"model_type\": \"nemotron-nas\", \"hidden_size\": 64, \"vocab_size\": 100, " \
@@ -864,6 +873,8 @@ static void quantised_releases_have_the_names_people_give_them(void **state)
     assert_stored("\"quant_method\": \"modelopt\", \"quant_algo\": \"NVFP4\"", "nvfp4");
     assert_stored("\"quantization\": {\"quant_algo\": \"FP8\"}", "fp8-tensor");
     assert_stored("\"quant_algo\": \"NVFP4\"", "nvfp4");
+    assert_stored("\"quant_method\": \"auto-round\", \"packing_format\": \"auto_round:auto_awq\"",
+                  "awq");
     assert_stored("\"quant_method\": \"unheard-of\"", "none");
     assert_stored("\"zero_point\": true", "none");
     assert_stored("\"bits\": 8", "mlx-8bit");
@@ -935,6 +946,7 @@ int main(void)
         cmocka_unit_test(nemotron_h_takes_words_or_letters),
         cmocka_unit_test(a_pattern_of_more_layers_than_any_model_is_refused),
         cmocka_unit_test(compressed_layers_are_listed_by_number_or_by_word),
+        cmocka_unit_test(a_cache_to_share_must_be_kept_by_a_layer),
         cmocka_unit_test(a_block_that_cannot_be_is_refused),
         cmocka_unit_test(encoders_differ_where_they_say),
         cmocka_unit_test(two_stacks_differ_where_they_say),

@@ -175,11 +175,10 @@ static oom_status prepare(oom_plan *p, oom_error *err)
     const oom_model *view;
     oom_status st = gguf_view(p->model, &view, err);
 
-    if (st == OOM_OK)
-        st = lc_gather_kinds(p, view, err);
-    if (st == OOM_OK)
-        st = lc_prepare_compute(p, view, err);
-    return st;
+    if (st != OOM_OK)
+        return st;
+    lc_gather_kinds(p, view);
+    return lc_prepare_compute(p, view, err);
 }
 
 const oom_engine oom_engine_llamacpp = {

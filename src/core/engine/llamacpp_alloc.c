@@ -24,16 +24,11 @@ static int8_t host_of(const lc_graph *g) { return (int8_t)g->where.n_devices; }
 static uint64_t batch_of(const lc_tensor *t)
 {
     switch ((lc_op)t->op) {
-    case LC_ROWS:
-        return 0;
-    case LC_MATMUL:
-        return t->ne.n[1];
-    case LC_MATMUL_ID: case LC_ROPE:
-        return t->ne.n[2];
-    case LC_LEAF: case LC_VIEW: case LC_STORE: case LC_OP: case LC_INPLACE: case LC_FLASH:
-        break;
+    case LC_ROWS: return 0;
+    case LC_MATMUL: return t->ne.n[1];
+    case LC_MATMUL_ID: return t->ne.n[2];
+    default: return sat_mul(t->ne.n[1], sat_mul(t->ne.n[2], t->ne.n[3]));
     }
-    return sat_mul(t->ne.n[1], sat_mul(t->ne.n[2], t->ne.n[3]));
 }
 
 /* Where its data or the weights it reads put a tensor (ggml_backend_sched_backend_id_from_cur). */
@@ -87,21 +82,11 @@ static void deal_out(lc_graph *g)
     follow(g, false, false);
     follow(g, true, true);
     follow(g, false, true);
-    for (uint32_t k = 0; k < g->n_order; k++) {
-        const lc_tensor *t = &g->t[g->order[k]];
-        int8_t *on = &g->on[g->order[k]];
-
-        if (*on < 0 && t->root != LC_NONE)
-            *on = g->on[t->root];
-        for (uint32_t s = 0; s < t->n_src; s++) {
-            lc_t src = t->src[s];
-
-            if (g->on[src] < 0)
-                g->on[src] = g->t[src].root != LC_NONE ? g->on[g->t[src].root] : *on;
-        }
-        if (*on < 0)
-            *on = host_of(g);
-    }
+    /* The matrix of the output has a home, so every operation has an opinion or a neighbour: what
+     * is left are views. */
+    for (uint32_t k = 0; k < g->n_order; k++)
+        if (g->on[g->order[k]] < 0)
+            g->on[g->order[k]] = g->on[g->t[g->order[k]].root];
 }
 
 /* ---- splits, copies, and the sequence that is allocated -------------------------------------- */
@@ -156,8 +141,6 @@ static void fetch(lc_graph *g, lc_t *src, int8_t on)
 {
     lc_t t = *src, *copy;
 
-    if (g->t[t].copied)
-        return;
     multiply_input(g, t);
     if (g->on[t] == on)
         return;
@@ -211,19 +194,16 @@ static void emit(lc_graph *g, uint32_t from, uint32_t to, int8_t on)
 
 static void cut(lc_graph *g)
 {
-    uint32_t start = 0, i = 0;
-    int8_t on = host_of(g);
+    uint32_t start = 0;
+    int8_t on = -1;
 
-    while (i < g->n_order && g->t[g->order[i]].op == LC_VIEW)
-        i++;
-    if (i < g->n_order)
-        on = g->on[g->order[i]];
-    for (; i < g->n_order; i++) {
+    for (uint32_t i = 0; i < g->n_order; i++) {
         lc_tensor *t = &g->t[g->order[i]];
         int8_t here = g->on[g->order[i]];
 
         if (t->op == LC_VIEW)
             continue;
+        on = on < 0 ? here : on;
         if (here != on || (g->n_arrivals > 0 && brings_a_weight(g, t, on))) {
             emit(g, start, i, on);
             start = i;
@@ -253,10 +233,7 @@ static lc_size size_on(const lc_graph *g, lc_t i, int8_t on)
 
 static void record(lc_graph *g, lc_act act, lc_t t, lc_t from)
 {
-    if (g->n_events < 2 * g->room)
-        g->events[g->n_events++] = (lc_event){ act, g->spot[t].on, t, from };
-    else
-        g->failed = true;
+    g->events[g->n_events++] = (lc_event){ act, g->spot[t].on, t, from };
 }
 
 static void free_spot(lc_graph *g, lc_t i)

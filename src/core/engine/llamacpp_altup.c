@@ -35,9 +35,8 @@ static lc_t first(const pen *b, lc_t x) { return lc_view(b->g, x, stack(b, x, 1)
 
 void lc_layer_inputs(pen *b, lc_t x)
 {
-    const oom_tensor *embed = look(b, OOM_ROLE_PL_EMBED, OOM_WEIGHT);
-    const oom_tensor *own = look(b, OOM_ROLE_PL_PROJ_NORM, OOM_WEIGHT);
-    uint64_t t = b->s->tokens, all = embed ? dim(embed, 0) : 1, width = own ? dim(own, 0) : 1;
+    uint64_t t = b->s->tokens, all = dim_of(b, OOM_ROLE_PL_EMBED, 0);
+    uint64_t width = dim_of(b, OOM_ROLE_PL_PROJ_NORM, 0);
     lc_shape by_layer = lc_ne(width, all / width, t, 1);
     lc_t ids = lc_input(b->g, LC_I32, lc_ne(t, 1, 1, 1)), looked_up, projected;
 
@@ -65,10 +64,9 @@ lc_t lc_with_layer_input(pen *b, lc_t x) { return add(b, x, gated_input(b, x)); 
 
 lc_t lc_altup_open(pen *b, lc_t x)
 {
-    const oom_tensor *proj = look(b, OOM_ROLE_ALTUP_PROJ, OOM_WEIGHT);
     lc_t target, others;
 
-    b->altup_streams = (proj ? dim(proj, 2) : 1) + 1;
+    b->altup_streams = dim_of(b, OOM_ROLE_ALTUP_PROJ, 2) + 1;
     lc_layer_inputs(b, x);
     target = magnitude(b, x);
     others = OP(b, LC_OP, stack(b, x, streams(b) - 1), x);

@@ -208,16 +208,11 @@ lc_t lc_attend(pen *b, qkv x, const head_shape *h, bool project_out)
 
 head_shape lc_heads(const pen *b)
 {
-    const oom_tensor *q = look(b, OOM_ROLE_ATTN_Q, OOM_WEIGHT),
-                     *o = look(b, OOM_ROLE_ATTN_O, OOM_WEIGHT);
-    head_shape h = { 1, 1, 1, 1 };
+    head_shape h = { .kv_heads = max_u64(b->cache->kv_heads, 1) };
 
-    if (!b->cache || !b->cache->kv_heads)
-        return h;
-    h.kv_heads = b->cache->kv_heads;
     h.k_dim = max_u64(b->cache->k_width / h.kv_heads, 1);
     h.v_dim = max_u64(b->cache->v_width / h.kv_heads, 1);
-    h.heads = o ? dim(o, 0) / h.v_dim : q ? dim(q, 1) / h.k_dim : 1;
+    h.heads = max_u64(dim_of(b, OOM_ROLE_ATTN_O, 0) / h.v_dim, 1);
     return h;
 }
 
@@ -291,11 +286,10 @@ static qkv make_qkv(pen *b, lc_t x, const head_shape *h)
 lc_t lc_attention(pen *b, lc_t x)
 {
     head_shape h = lc_heads(b);
-    const oom_tensor *q = look(b, OOM_ROLE_ATTN_Q, OOM_WEIGHT);
     lc_t all, gate, cur;
     qkv r;
 
-    if (!q || dim(q, 1) != 2 * h.heads * h.k_dim)
+    if (dim_of(b, OOM_ROLE_ATTN_Q, 1) != 2 * h.heads * h.k_dim)
         return lc_attend(b, make_qkv(b, x, &h), &h, true);
     /* Queries and an output gate from one matrix (Qwen3-Next, Qwen3.5). */
     all = project(b, OOM_ROLE_ATTN_Q, x);
@@ -315,9 +309,9 @@ lc_t lc_attention(pen *b, lc_t x)
 /* Multi-head latent attention with the query absorbed (src/models/deepseek2.cpp). */
 lc_t lc_latent_attention(pen *b, lc_t x)
 {
-    const oom_tensor *k_b = look(b, OOM_ROLE_ATTN_K_B, OOM_WEIGHT);
-    uint64_t t = b->s->tokens, rank = k_b ? dim(k_b, 1) : 1, n = k_b ? dim(k_b, 2) : 1;
-    uint64_t nope = k_b ? dim(k_b, 0) : 1, width = b->cache->k_width;
+    uint64_t t = b->s->tokens, n = dim_of(b, OOM_ROLE_ATTN_K_B, 2);
+    uint64_t nope = dim_of(b, OOM_ROLE_ATTN_K_B, 0), rank = dim_of(b, OOM_ROLE_ATTN_K_B, 1);
+    uint64_t width = b->cache->k_width;
     uint64_t rope_dim = width > rank ? width - rank : 1;
     head_shape h = { .heads = n, .kv_heads = 1, .k_dim = width, .v_dim = rank };
     lc_t q, q_nope, q_rope, kv, k_rope, latent, k, k_cache;

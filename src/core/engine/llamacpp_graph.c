@@ -7,6 +7,14 @@
 static const uint64_t type_bytes[] = { [LC_F32] = 4, [LC_F16] = 2, [LC_I32] = 4, [LC_I64] = 8,
                                        [LC_OTHER] = 0 };
 
+static void *part(lc_graph *g, oom_arena *arena, size_t n, size_t bytes_each)
+{
+    void *p = oom_arena_raw(arena, n * bytes_each, NULL);
+
+    g->failed = g->failed || !p;
+    return p;
+}
+
 /* Nothing is read before it is written: the room, far more than used, need not be zeroed. */
 bool lc_open(lc_graph *g, oom_arena *arena, uint32_t cap, const lc_placement *where)
 {
@@ -14,22 +22,21 @@ bool lc_open(lc_graph *g, oom_arena *arena, uint32_t cap, const lc_placement *wh
 
     *g = (lc_graph){ .where = *where, .cap = cap, .cap_keep = cap / 16 + 1, .cap_seq = cap * 4,
                      .room = cap * (1 + copies * (backends > 1 ? 2 : 1)) };
-    g->t = oom_arena_raw(arena, g->room * sizeof *g->t, NULL);
-    g->begins = oom_arena_raw(arena, cap * sizeof *g->begins, NULL);
-    g->order = oom_arena_raw(arena, cap * sizeof *g->order, NULL);
-    g->leafs = oom_arena_raw(arena, cap * sizeof *g->leafs, NULL);
-    g->keep = oom_arena_raw(arena, g->cap_keep * sizeof *g->keep, NULL);
-    g->on = oom_arena_raw(arena, g->room, NULL);
-    g->copy = oom_arena_raw(arena, (size_t)cap * backends * sizeof *g->copy, NULL);
-    g->pipe = oom_arena_raw(arena, g->room * sizeof *g->pipe, NULL);
-    g->arrivals = oom_arena_raw(arena, cap * sizeof *g->arrivals, NULL);
-    g->seq = oom_arena_raw(arena, g->cap_seq * sizeof *g->seq, NULL);
-    g->spot = oom_arena_raw(arena, g->room * sizeof *g->spot, NULL);
-    g->buffer = oom_arena_raw(arena, backends * sizeof *g->buffer, NULL);
-    g->events = oom_arena_raw(arena, (size_t)g->room * 2 * sizeof *g->events, NULL);
-    g->marks = oom_arena_raw(arena, cap * sizeof *g->marks, NULL);
-    return g->t && g->begins && g->events && g->marks && g->order && g->leafs && g->keep && g->on
-        && g->copy && g->pipe && g->arrivals && g->seq && g->spot && g->buffer;
+    g->t = part(g, arena, g->room, sizeof *g->t);
+    g->begins = part(g, arena, cap, sizeof *g->begins);
+    g->order = part(g, arena, cap, sizeof *g->order);
+    g->leafs = part(g, arena, cap, sizeof *g->leafs);
+    g->keep = part(g, arena, g->cap_keep, sizeof *g->keep);
+    g->on = part(g, arena, g->room, sizeof *g->on);
+    g->copy = part(g, arena, (size_t)cap * backends, sizeof *g->copy);
+    g->pipe = part(g, arena, g->room, sizeof *g->pipe);
+    g->arrivals = part(g, arena, cap, sizeof *g->arrivals);
+    g->seq = part(g, arena, g->cap_seq, sizeof *g->seq);
+    g->spot = part(g, arena, g->room, sizeof *g->spot);
+    g->buffer = part(g, arena, backends, sizeof *g->buffer);
+    g->events = part(g, arena, (size_t)g->room * 2, sizeof *g->events);
+    g->marks = part(g, arena, cap, sizeof *g->marks);
+    return !g->failed;
 }
 
 void lc_clear(lc_graph *g)
@@ -41,8 +48,7 @@ void lc_clear(lc_graph *g)
 
 void lc_begin_layer(lc_graph *g)
 {
-    if (g->n_begins < g->cap)
-        g->begins[g->n_begins++] = g->n;
+    g->begins[g->n_begins++] = g->n;    /* there are fewer layers than tensors */
 }
 
 lc_shape lc_ne(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
@@ -152,9 +158,7 @@ lc_t lc_slice(lc_graph *g, lc_t of, lc_shape ne)
     if (g->failed)
         return 0;
     /* From the first element to the last: all rows but one whole (ggml_nbytes). */
-    rows = lc_count(&g->t[of].ne) / max_u64(g->t[of].ne.n[0], 1);
-    if (rows == 0)
-        return lc_view(g, of, ne);
+    rows = max_u64(lc_count(&g->t[of].ne) / max_u64(g->t[of].ne.n[0], 1), 1);
     return lc_view_bytes(g, of, ne, sat_add(g->t[of].bytes / rows * (rows - 1),
                                             sat_mul(n / rows, type_bytes[g->t[of].type])));
 }
@@ -210,7 +214,7 @@ void lc_keep_until(lc_graph *g, lc_t until, const lc_t *list, uint32_t n)
     k->until = until;
     g->t[until].keeps = true;
     k->n = 0;
-    for (uint32_t i = 0; i < n && k->n < LC_MAX_SRC; i++)
+    for (uint32_t i = 0; i < n; i++)
         if (list[i] != LC_NONE)
             k->tensor[k->n++] = list[i];
 }

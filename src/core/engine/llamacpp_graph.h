@@ -104,6 +104,7 @@ void lc_output(lc_graph *g, lc_t t);
 void lc_scratch(lc_graph *g, lc_t t, uint64_t bytes);
 void lc_expand(lc_graph *g, lc_t t);                    /* ggml_build_forward_expand */
 void lc_begin_layer(lc_graph *g);
+/* list: up to LC_MAX_SRC, LC_NONE left out. */
 void lc_keep_until(lc_graph *g, lc_t until, const lc_t *list, uint32_t n);
 uint64_t lc_count(const lc_shape *ne);                  /* elements */
 

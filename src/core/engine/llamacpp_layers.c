@@ -64,7 +64,7 @@ static bool has_windows(const oom_model *m)
         "llama4",  "mimo2",   "olmo2",      "plamo3",      "smallthinker", "step35",
     };
 
-    for (size_t i = 0; m->ggml_arch && i < sizeof some / sizeof *some; i++)
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
         if (strcmp(some[i], m->ggml_arch) == 0)
             return true;
     return false;
@@ -93,7 +93,7 @@ bool lc_known(const oom_model *m)
         "seed_oss", "smollm3", "stablelm", "starcoder2",
     };
 
-    for (size_t i = 0; m->ggml_arch && i < sizeof compared / sizeof *compared; i++)
+    for (size_t i = 0; i < sizeof compared / sizeof *compared; i++)
         if (strcmp(compared[i], m->ggml_arch) == 0)
             return true;
     return false;
@@ -104,15 +104,13 @@ bool lc_known(const oom_model *m)
 static lc_t feed_forward(pen *b, lc_t x)
 {
     lc_t up = project(b, OOM_ROLE_FFN_UP, x), cur;
-    const oom_tensor *u = look(b, OOM_ROLE_FFN_UP, OOM_WEIGHT),
-                     *d = look(b, OOM_ROLE_FFN_DOWN, OOM_WEIGHT);
 
     if (has(b, OOM_ROLE_FFN_GATE)) {
         cur = gated(b, project(b, OOM_ROLE_FFN_GATE, x), up);
-    } else if (u && d && dim(u, 1) == 2 * dim(d, 0)) {  /* gate and up in one matrix */
+    } else if (dim_of(b, OOM_ROLE_FFN_UP, 1) == 2 * dim_of(b, OOM_ROLE_FFN_DOWN, 0)) {
         lc_shape ne = shape(b, up);
 
-        ne.n[0] /= 2;
+        ne.n[0] /= 2;                   /* gate and up in one matrix */
         cur = OP(b, LC_OP, ne, up);
     } else {
         cur = rms(b, up);               /* an activation overwrites its source */
@@ -138,9 +136,10 @@ static lc_t shared_experts(pen *b, lc_t x)
 
 static lc_t expert_matmul(const pen *b, oom_role role, lc_t x, lc_t chosen, uint64_t used)
 {
-    lc_t w = weight(b, role), bias = tensor(b, role, OOM_BIAS);
-    lc_t y = OP(b, LC_MATMUL_ID, lc_ne(shape(b, w).n[1], used, shape(b, x).n[2], 1), w, x, chosen);
+    lc_t w = weight(b, role), bias = tensor(b, role, OOM_BIAS), y;
 
+    b->g->failed = b->g->failed || w == LC_NONE;
+    y = OP(b, LC_MATMUL_ID, lc_ne(shape(b, w).n[1], used, shape(b, x).n[2], 1), w, x, chosen);
     return bias == LC_NONE ? y : OP(b, LC_INPLACE, shape(b, y), y, bias, chosen);
 }
 
@@ -150,9 +149,8 @@ typedef struct { lc_t chosen, weights; } routing;
  * it keeps alive to the end of the fusion. */
 static routing route(pen *b, lc_t x, uint64_t used)
 {
-    const oom_tensor *w = look(b, OOM_ROLE_ROUTER, OOM_WEIGHT);
     bool after = look(b, OOM_ROLE_ROUTER, OOM_BIAS) != NULL;    /* softmax over the chosen only */
-    uint64_t n = w ? dim(w, 1) : 1, t = shape(b, x).n[1];
+    uint64_t n = dim_of(b, OOM_ROLE_ROUTER, 1), t = shape(b, x).n[1];
     lc_t logits = project(b, OOM_ROLE_ROUTER, x), probs, ranked, sorted;
     lc_t sum = LC_NONE, norm_sum = LC_NONE;
     lc_t bias = tensor(b, OOM_ROLE_ROUTER_BIAS, OOM_BIAS), weights, normed = LC_NONE;
@@ -193,11 +191,10 @@ static routing route(pen *b, lc_t x, uint64_t used)
 /* scores: what the router sees, usually the same as what the experts see. */
 static lc_t mixture(pen *b, lc_t x, lc_t scores)
 {
-    uint64_t used = b->m->shape.experts_used, t = shape(b, x).n[1], e;
+    uint64_t used = max_u64(b->m->shape.experts_used, 1), t = shape(b, x).n[1], e;
     lc_t cur, up, out, input = x, in3;
     routing r;
 
-    used = used ? used : 1;
     r = route(b, scores, used);
     if (has(b, OOM_ROLE_EXP_LATENT_IN))
         input = project(b, OOM_ROLE_EXP_LATENT_IN, x);
@@ -341,29 +338,20 @@ static lc_t layer(pen *b, lc_t x)
 
 /* ---- the whole step -------------------------------------------------------------------------- */
 
-static const oom_cache *last_of(const oom_cache *list, size_t n, oom_cache_kind kind)
-{
-    while (n > 1 && list[n - 1].kind != kind)
-        n--;
-    return n ? &list[n - 1] : NULL;
-}
-
 /* A layer without a cache of its own uses the last one of its kind (Gemma 3n): full or windowed
- * by the pattern that the layers with a cache show. */
+ * by the pattern that the layers with a cache show, the shortest there is. */
 static const oom_cache *borrowed_cache(const pen *b)
 {
     const oom_cache *list = b->m->caches;
-    size_t n = b->m->n_caches;
+    size_t n = b->m->n_caches, period = 1;
+    oom_cache_kind kind;
 
-    for (size_t period = 1; period <= n / 2; period++) {
-        size_t i = period;
-
-        while (i < n && list[i].kind == list[i - period].kind)
-            i++;
-        if (i == n)
-            return last_of(list, n, list[n - period + ((size_t)b->layer - n) % period].kind);
-    }
-    return n ? &list[n - 1] : NULL;
+    for (size_t i = 1; i < n;)
+        i = list[i].kind == list[i - period].kind ? i + 1 : ++period;
+    kind = list[n - period + ((size_t)b->layer - n) % period].kind;
+    while (list[n - 1].kind != kind)
+        n--;
+    return &list[n - 1];
 }
 
 static void find_caches(pen *b)
@@ -379,7 +367,8 @@ static void find_caches(pen *b)
         else
             b->cache = c;
     }
-    if (!b->cache && !b->state && (has(b, OOM_ROLE_ATTN_Q) || has(b, OOM_ROLE_ATTN_QKV)))
+    if (!b->cache && !b->state
+        && (b->altup_streams || has(b, OOM_ROLE_ATTN_Q) || has(b, OOM_ROLE_ATTN_QKV)))
         b->cache = borrowed_cache(b);
     b->borrows = b->cache && b->cache->layer != b->layer;
     b->windowed = b->cache && lc_windowed(b->m, b->cache);
@@ -387,8 +376,7 @@ static void find_caches(pen *b)
 
 static lc_t embed(pen *b)
 {
-    const oom_tensor *w = look(b, OOM_ROLE_EMBED, OOM_WEIGHT);
-    uint64_t e = w ? dim(w, 0) : 1, t = b->s->tokens;
+    uint64_t e = dim_of(b, OOM_ROLE_EMBED, 0), t = b->s->tokens;
     lc_t ids = lc_input(b->g, LC_I32, lc_ne(t, 1, 1, 1)), rows;
 
     rows = OP(b, LC_ROWS, lc_ne(e, t, 1, 1), weight(b, OOM_ROLE_EMBED), ids);
@@ -441,10 +429,13 @@ void lc_build(lc_graph *g, const lc_model *model, const lc_step *step, const lc_
               .state_rows = LC_NONE, .no_rows = LC_NONE, .layer_inputs = LC_NONE };
     lc_t x;
 
+    g->failed = b.m->n_caches == 0;     /* nothing to attend to, nor a state */
+    if (g->failed)
+        return;
     b.in[0] = b.in[1] = (cache_inputs){ LC_NONE, LC_NONE, LC_NONE, LC_NONE, LC_NONE };
     for (size_t i = 0; i < b.m->n_caches; i++)
         b.has_windows = b.has_windows || lc_windowed(b.m, &b.m->caches[i]);
-    b.last = n_blocks ? (int32_t)blocks[n_blocks - 1].layer : -1;
+    b.last = (int32_t)blocks[n_blocks - 1].layer;
     for (int i = 0; i <= LC_MAX_DEVICES; i++)
         b.factors[i] = LC_NONE;
     open_layer(&b, NULL);

@@ -98,6 +98,15 @@ static inline uint64_t dim(const oom_tensor *t, uint32_t i)
     return i < t->n_dims ? max_u64(t->dims[t->n_dims - 1 - i], 1) : 1;
 }
 
+/* The same of a tensor of the layer. One that is missing has 1, and the graph fails where it is
+ * read. */
+static inline uint64_t dim_of(const pen *b, oom_role role, uint32_t i)
+{
+    const oom_tensor *t = look(b, role, OOM_WEIGHT);
+
+    return t ? dim(t, i) : 1;
+}
+
 static inline lc_t tensor(const pen *b, oom_role role, oom_suffix suffix)
 {
     const oom_tensor *t = look(b, role, suffix);

@@ -157,7 +157,7 @@ static bool asks_for_output_first(const oom_plan *p)
 {
     const char *arch = p->inventory->ggml_arch;
 
-    return arch && (strcmp(arch, "gemma3n") == 0 || strcmp(arch, "gemma4") == 0);
+    return strcmp(arch, "gemma3n") == 0 || strcmp(arch, "gemma4") == 0;
 }
 
 static void put_tensor(oom_plan *p, const oom_tensor *t, const oom_format *f, uint64_t bytes)
@@ -208,7 +208,7 @@ static uint64_t row_bytes(const oom_format *f, uint64_t n)
     return sat_mul(div_up(n, f->block), f->block_bytes);
 }
 
-oom_status lc_gather_kinds(oom_plan *p, const oom_model *view, oom_error *err)
+void lc_gather_kinds(oom_plan *p, const oom_model *view)
 {
     lc_own *o = lc_own_of(p);
 
@@ -237,14 +237,10 @@ oom_status lc_gather_kinds(oom_plan *p, const oom_model *view, oom_error *err)
         for (j = 0; j < o->n_kinds; j++)
             if (memcmp(&o->kinds[j], &x, offsetof(lc_kind, layers)) == 0)
                 break;
-        if (j == PLAN_KINDS)
-            return oom_fail(err, OOM_TOOLARGE, "%s: more than %d different caches", view->id,
-                            PLAN_KINDS);
-        if (j == o->n_kinds)
+        if (j == o->n_kinds)            /* what differs here differs for plan_gather_kinds, too */
             o->kinds[o->n_kinds++] = x;
         o->kinds[j].layers[home]++;
     }
-    return OOM_OK;
 }
 
 /* ---- contexts -------------------------------------------------------------------------------- */

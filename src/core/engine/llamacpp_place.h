@@ -62,7 +62,7 @@ int8_t lc_home_of_tensor(const oom_plan *p, const oom_tensor *t);
 uint64_t lc_device_bytes(const lc_own *o, const oom_tensor *t, const oom_format *f, uint64_t bytes);
 oom_status lc_place(oom_plan *p, const uint64_t *tensor_bytes, const oom_format *const *formats,
                     oom_error *err);
-oom_status lc_gather_kinds(oom_plan *p, const oom_model *view, oom_error *err);
+void lc_gather_kinds(oom_plan *p, const oom_model *view);
 
 /* The context as the engine rounds it, for `sequences` of `seq` tokens: cells of each stream;
  * n_ubatch as it limits it (step), and the tokens and rows of logits of the largest step. */

@@ -51,11 +51,9 @@ static lc_t with_history(pen *b, lc_t cache, lc_t history, lc_t x, uint64_t widt
 /* Mamba 1 and 2 (src/models/mamba-base.cpp). */
 lc_t lc_mamba(pen *b, lc_t x)
 {
-    const oom_tensor *w_in = look(b, OOM_ROLE_SSM_IN, OOM_WEIGHT),
-                     *w_out = look(b, OOM_ROLE_SSM_OUT, OOM_WEIGHT);
     const oom_tensor *w_x = look(b, OOM_ROLE_SSM_X, OOM_WEIGHT);
-    uint64_t n = b->s->sequences, t = b->s->tokens / n, inner = w_out ? dim(w_out, 0) : 1;
-    uint64_t conv = b->state->conv_width, heads = b->state->state_heads ? b->state->state_heads : 1;
+    uint64_t n = b->s->sequences, t = b->s->tokens / n, inner = dim_of(b, OOM_ROLE_SSM_OUT, 0);
+    uint64_t conv = b->state->conv_width, heads = max_u64(b->state->state_heads, 1);
     uint64_t width = b->state->conv_width * (b->state->conv_kernel - 1);
     lc_t r = state_cache(b, b->state->conv_width * (b->state->conv_kernel - 1));
     lc_t cache = state_cache(b, b->state->state_elements);
@@ -64,16 +62,13 @@ lc_t lc_mamba(pen *b, lc_t x)
 
     state_inputs(b);
     history = states(b, r, width, LC_NONE);
-    xz = OP(b, LC_MATMUL, lc_ne(w_in ? dim(w_in, 1) : 1, t, n, 1), weight(b, OOM_ROLE_SSM_IN),
+    xz = OP(b, LC_MATMUL, lc_ne(dim_of(b, OOM_ROLE_SSM_IN, 1), t, n, 1), weight(b, OOM_ROLE_SSM_IN),
             w_x ? lc_view(b->g, x, lc_ne(shape(b, x).n[0], t, n, 1)) : x);
     conv_x = with_history(b, r, history, lc_slice(b->g, xz, lc_ne(conv, t, n, 1)), conv);
     x = OP(b, LC_OP, lc_ne(conv, t, n, 1), conv_x, weight(b, OOM_ROLE_SSM_CONV));
     x = rms(b, with_bias(b, OOM_ROLE_SSM_CONV, x));     /* silu */
     if (w_x) {
-        uint64_t rank = look(b, OOM_ROLE_SSM_DT, OOM_WEIGHT)
-                            ? dim(look(b, OOM_ROLE_SSM_DT, OOM_WEIGHT), 0)
-                            : 1;
-        uint64_t state = (dim(w_x, 1) - rank) / 2;
+        uint64_t rank = dim_of(b, OOM_ROLE_SSM_DT, 0), state = (dim(w_x, 1) - rank) / 2;
         lc_t db = matmul(b, weight(b, OOM_ROLE_SSM_X), x), c;
 
         dt = lc_slice(b->g, db, lc_ne(rank, t, n, 1));
@@ -126,17 +121,15 @@ lc_t lc_mamba(pen *b, lc_t x)
 /* Gated delta net (src/models/qwen3next.cpp, qwen35.cpp, delta-net-base.cpp). */
 lc_t lc_delta_net(pen *b, lc_t x)
 {
-    const oom_tensor *nw = look(b, OOM_ROLE_SSM_NORM, OOM_WEIGHT),
-                     *w_out = look(b, OOM_ROLE_SSM_OUT, OOM_WEIGHT);
-    uint64_t n = b->s->sequences, t = b->s->tokens / n, head = nw ? dim(nw, 0) : 1;
-    uint64_t inner = w_out ? dim(w_out, 0) : 1, v_heads = inner / head, conv = b->state->conv_width;
-    uint64_t k_heads = (conv - inner) / 2 / head, kernel = b->state->conv_kernel;
+    uint64_t n = b->s->sequences, t = b->s->tokens / n, head = dim_of(b, OOM_ROLE_SSM_NORM, 0);
+    uint64_t inner = dim_of(b, OOM_ROLE_SSM_OUT, 0), v_heads = inner / head;
+    uint64_t conv = b->state->conv_width, kernel = b->state->conv_kernel;
+    uint64_t k_heads = max_u64((conv - inner) / 2 / head, 1);
     lc_t r = state_cache(b, b->state->conv_width * (b->state->conv_kernel - 1));
     lc_t cache = state_cache(b, b->state->state_elements);
     lc_t mixed, z, beta, gate, history, both, state, q, k, v, out, y, tail;
     lc_shape heads4 = lc_ne(head, v_heads, t, n), each = lc_ne(1, v_heads, t, n);
 
-    k_heads = k_heads ? k_heads : 1;
     state_inputs(b);
     mixed = lc_view(b->g, project(b, OOM_ROLE_ATTN_QKV, x), lc_ne(conv, t, n, 1));
     z = project(b, OOM_ROLE_ATTN_GATE, x);

@@ -20,6 +20,17 @@ static where layer_at(build *b, uint64_t i, uint64_t n, uint64_t n_shared, uint6
     return w;
 }
 
+/* Layers at the end that keep nothing; one before them must. */
+static uint64_t sharing(build *b, uint64_t n, uint64_t usual)
+{
+    uint64_t shared = want(b, "num_kv_shared_layers", usual);
+
+    if (shared >= n)
+        refuse(b, "\"num_kv_shared_layers\" is %llu, expected less than the %llu layers",
+               (unsigned long long)shared, (unsigned long long)n);
+    return shared;
+}
+
 /* Embeddings of every layer in one table, and their projection from the token's embedding. */
 static void per_layer_tables(build *b, uint64_t hidden, uint64_t n, uint64_t vocab, uint64_t dim)
 {
@@ -58,7 +69,7 @@ static void gemma3n_text(build *b)
     uint64_t hidden = need(b, "hidden_size"), vocab = need(b, "vocab_size"), n = depth(b);
     uint64_t copies = want(b, "altup_num_inputs", 4), rank = want(b, "laurel_rank", 64);
     uint64_t dim = want(b, "hidden_size_per_layer_input", 256);
-    uint64_t n_shared = want(b, "num_kv_shared_layers", 15);
+    uint64_t n_shared = sharing(b, n, 15);
     uint64_t window = want(b, "sliding_window", 512);
     attention a = read_attention(b, hidden, want(b, "head_dim", 256));
 
@@ -108,7 +119,7 @@ static void gemma4_text(build *b)
     uint64_t hidden = need(b, "hidden_size"), vocab = need(b, "vocab_size"), n = depth(b);
     uint64_t width = need(b, "intermediate_size"), window = want(b, "sliding_window", 512);
     uint64_t dim = want(b, "hidden_size_per_layer_input", 256);
-    uint64_t n_shared = want(b, "num_kv_shared_layers", 0);
+    uint64_t n_shared = sharing(b, n, 0);
     bool wide = flag(b, "use_double_wide_mlp", false);
     attention local = read_attention(b, hidden, want(b, "head_dim", 256)), global = local;
     moe x = { .hidden = hidden, .kind = MLP_FUSED };

@@ -267,6 +267,8 @@ static const char *rope_scaling(const oom_model *m)
     return NULL;
 }
 
+#define GEMMA4_GLOBAL_HEAD 512          /* configuration_gemma4.py: global_head_dim */
+
 /* Llama 3.1 and later carry the factors of their rope as a tensor, half a head long. Where the
  * configuration is silent: Llama 4, and the Llamas with the vocabulary of 128256 and a context
  * that only the scaling reaches. */
@@ -281,8 +283,7 @@ static void add_rope_freqs(view *v)
         const oom_value *wide = config_get(v->from, "global_head_dim");
 
         put_vector(v, OOM_ROLE_ROPE_FREQS,
-                   (wide && wide->kind == OOM_INT && wide->u.i > 0 ? (uint64_t)wide->u.i
-                                                                   : s->head_dim) / 2);
+                   (wide && wide->kind == OOM_INT ? (uint64_t)wide->u.i : GEMMA4_GLOBAL_HEAD) / 2);
         return;
     }
     if (!scaling && arch_in(v, llamas) && s->vocab_size == 128256 && s->context > 8192) {

@@ -428,20 +428,23 @@ oom_status oom_grid_pick(const oom_grid *g, const oom_query *q, const uint64_t *
 oom_status oom_grid_reason(const oom_grid *g, uint64_t index, oom_error *err)
 {
     size_t at[OOM_AXES];
-    oom_plan *plan = get(&oom_libc_alloc, 1, oom_plan_bytes());
+    const oom_alloc *a;
     const oom_variant *v;
+    oom_plan *plan;
     oom_memory m;
     oom_status st;
 
-    if (!plan)
-        return oom_fail(err, OOM_NOMEM, "out of memory");
     oom_grid_at(g, index, at);
+    a = oom_arena_alloc(g->models[at[0]]->arena);
     v = &g->variants[at[OOM_AXIS_VARIANT]];
+    plan = get(a, 1, oom_plan_bytes());
+    if (!plan)
+        return no_memory(err);
     st = oom_plan_make(plan, g->models[at[0]], &g->precisions[at[1]], g->devices[at[3]], v->engine,
                        &v->options, err);
     if (st == OOM_OK)
         st = oom_plan_memory(plan, &(oom_load){ g->batches[at[5]], g->seqs[at[4]], v->prompt }, &m,
                              NULL, err);
-    put(&oom_libc_alloc, plan, 1, oom_plan_bytes());
+    put(a, plan, 1, oom_plan_bytes());
     return st;
 }

@@ -365,11 +365,11 @@ static uint64_t tensor_bytes(const recipe *r, const oom_precision *p, const oom_
     case HEAD:
         if (r->head_bits)
             return packed(sat_mul(out, in), r->head_bits, 1);
-        return r->everything ? sat_mul(n, r->bytes(p, out, in)) : whole;
+        break;
     case EMBEDDING: case GATE:
-        return r->everything ? sat_mul(n, r->bytes(p, out, in)) : whole;
+        break;
     }
-    return whole;
+    return r->everything ? sat_mul(n, r->bytes(p, out, in)) : whole;
 }
 
 oom_status hf_recipe_weigh(const oom_precision *p, scale *s, oom_error *err)

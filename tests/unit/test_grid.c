@@ -607,6 +607,7 @@ static void memory_that_runs_out_is_an_error_and_nothing_leaks(void **state)
           .by = OOM_COLUMN_TOTAL },
         { .group = OOM_AXIS_SEQ, .columns = { OOM_COLUMN_TOTAL }, .n_columns = 1,
           .by = OOM_COLUMN_TOTAL },
+        { .group = OOM_AXIS_SEQ, .count_only = true },
     };
 
     (void)state;
@@ -634,7 +635,7 @@ static oom_status run_of_files(const oom_alloc *a, void *query)
         small.n_models = small.n_precisions = small.n_devices = small.n_variants = 1;
         small.precisions = &file;
         assert_int_equal(oom_precision_parse("q4_k_m", &file, NULL), OOM_OK);
-        st = q->count_only || q->top ? oom_grid_run(&small, q, a, &rows, NULL)
+        st = q->count_only || q->top || q->n_columns > 1 ? oom_grid_run(&small, q, a, &rows, NULL)
                                      : oom_grid_pick(&small, q, picked, 2, a, &rows, NULL);
         if (st == OOM_OK)
             st = oom_grid_reason(&small, 0, NULL);
@@ -649,8 +650,11 @@ static void a_view_that_cannot_be_built_is_an_error_and_nothing_leaks(void **sta
     oom_query count = { .group = OOM_AXES, .count_only = true };
     oom_query top = { .group = OOM_AXES, .top = 1, .by = OOM_COLUMN_TOTAL };
     oom_query pick = { .group = OOM_AXES, .columns = { OOM_COLUMN_TOTAL }, .n_columns = 1 };
+    oom_query solve = { .group = OOM_AXES, .columns = { OOM_COLUMN_MAXBATCH, OOM_COLUMN_MAXSEQ },
+                        .n_columns = 2 };
 
     (void)state;
+    assert_true(fail_each_allocation(run_of_files, &solve) > 10);
     assert_true(fail_each_allocation(run_of_files, &pick) > 10);
     assert_true(fail_each_allocation(run_of_files, &count) > 10);
     assert_true(fail_each_allocation(run_of_files, &top) > 10);
@@ -694,6 +698,39 @@ static void a_list_that_cannot_grow_is_an_error_and_nothing_leaks(void **state)
     assert_true(fail_each_allocation(long_run, &q) > 10);
 }
 
+/* One row moved to a list of its own, as what asks for rows one by one does. */
+static oom_status list_of_one(const oom_alloc *a, void *from)
+{
+    oom_rows list = { .n_columns = 1, .alloc = a };
+    oom_status st = oom_rows_add(&list, from, 0, NULL);
+
+    oom_rows_free(&list);
+    return st;
+}
+
+static void a_row_without_room_is_an_error_and_nothing_leaks(void **state)
+{
+    oom_rows rows = run(&(oom_query){ .group = OOM_AXES, .columns = { OOM_COLUMN_TOTAL },
+                                      .n_columns = 1, .top = 1, .by = OOM_COLUMN_TOTAL });
+
+    (void)state;
+    assert_int_equal(fail_each_allocation(list_of_one, &rows), 2);      /* its number, its value */
+    oom_rows_free(&rows);
+}
+
+static void more_rows_than_there_are_addresses_for_are_refused(void **state)
+{
+    oom_query q = { .group = OOM_AXES, .columns = { OOM_COLUMN_TOTAL }, .n_columns = 1 };
+    const uint64_t first = 0;
+    oom_rows rows;
+    oom_error err;
+
+    (void)state;
+    assert_int_equal(oom_grid_pick(&grid, &q, &first, SIZE_MAX / 8, &oom_libc_alloc, &rows, &err),
+                     OOM_NOMEM);
+    assert_string_equal(err.msg, "out of memory");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -718,6 +755,8 @@ int main(void)
         cmocka_unit_test(a_long_axis_is_cut_into_tiles),
         cmocka_unit_test(a_view_that_cannot_be_built_is_an_error_and_nothing_leaks),
         cmocka_unit_test(a_model_of_more_than_2_to_63_parameters_is_refused),
+        cmocka_unit_test(a_row_without_room_is_an_error_and_nothing_leaks),
+        cmocka_unit_test(more_rows_than_there_are_addresses_for_are_refused),
         cmocka_unit_test(a_list_that_cannot_grow_is_an_error_and_nothing_leaks),
     };
 

@@ -34,7 +34,7 @@ static const char *const models[] = {
     "llama-3.2-11b-vision", "bert-base", "llava-1.5-7b", "jamba-1.5-mini",
 };
 static const char *const devices[] = { "h100-sxm", "8x h200-sxm", "2x rtx-4090", "mi300x",
-                                       "m3-max-64gb" };
+                                       "m3-max-64gb", "cpu-ddr4-3200-2ch 64GiB", NULL };
 
 static void check(const char *model, const char *precision, const char *device, const char *engine,
                   const oom_options *o, unsigned *told)
@@ -47,14 +47,16 @@ static void check(const char *model, const char *precision, const char *device, 
     sums sum = { 0, 0, 0 };
     oom_listener l = { add_up, &sum };
 
-    assert_int_equal(read_deployment(s->catalogue, device, &where, NULL), OOM_OK);
+    if (device)
+        assert_int_equal(read_deployment(s->catalogue, device, &where, NULL), OOM_OK);
     assert_int_equal(oom_precision_parse(precision, &format, NULL), OOM_OK);
-    if (oom_plan_make(p, m, &format, &where, oom_engine_find(engine), o, NULL) == OOM_OK
+    if (oom_plan_make(p, m, &format, device ? &where : NULL, oom_engine_find(engine), o, NULL)
+            == OOM_OK
         && oom_plan_memory(p, &(oom_load){ 3, 5000, 4000 }, &x, &l, NULL) == OOM_OK) {
         if (sum.device != x.device.total || sum.host != x.host.total
             || sum.available != x.available)
             fail_msg("%s %s %s %s: told %llu + %llu of %llu, counted %llu + %llu of %llu", model,
-                     precision, device, engine, (unsigned long long)sum.device,
+                     precision, device ? device : "no device", engine, (unsigned long long)sum.device,
                      (unsigned long long)sum.host, (unsigned long long)sum.available,
                      (unsigned long long)x.device.total, (unsigned long long)x.host.total,
                      (unsigned long long)x.available);
@@ -68,7 +70,8 @@ static void check(const char *model, const char *precision, const char *device, 
 
 static void assert_adds_up(const char *engine, const oom_options *options, size_t n, unsigned least)
 {
-    static const char *const precisions[] = { "stored", "fp16", "fp8", "awq" };
+    static const char *const precisions[] = { "stored", "fp16", "fp8", "awq", "gptq-4bit-128g",
+                                              "q4_k_m" };
     unsigned told = 0;
 
     for (size_t i = 0; i < COUNT(models); i++)
@@ -86,6 +89,8 @@ static void vllm_tells_all_it_counts(void **state)
         { .gpu_layers = -1, .eager = OOM_YES, .kv_k = oom_format_find("fp8"),
           .kv_v = oom_format_find("fp8") },
         { .gpu_layers = -1, .chunk = 64, .max_seqs = 8 }, { .gpu_layers = -1, .pp = 1, .dp = 2 },
+        { .gpu_layers = -1, .pp = 2 },
+        { .gpu_layers = -1, .version = 7, .max_seqs = 3, .chunk = 15000 },
     };
 
     (void)state;
@@ -102,6 +107,17 @@ static void transformers_tells_all_it_counts(void **state)
 
     (void)state;
     assert_adds_up("transformers", options, COUNT(options), 200);
+}
+
+static void llamacpp_tells_all_it_counts(void **state)
+{
+    const oom_options options[] = {
+        { .gpu_layers = -1 }, { .gpu_layers = 7, .unified = OOM_YES },
+        { .gpu_layers = -1, .kv_offload = OOM_NO, .attention = OOM_ATTENTION_EAGER },
+    };
+
+    (void)state;
+    assert_adds_up("llama.cpp", options, COUNT(options), 100);
 }
 
 static void the_others_tell_all_they_count(void **state)
@@ -146,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vllm_tells_all_it_counts),
         cmocka_unit_test(transformers_tells_all_it_counts),
+        cmocka_unit_test(llamacpp_tells_all_it_counts),
         cmocka_unit_test(the_others_tell_all_they_count),
         cmocka_unit_test(what_vllm_does_not_take_is_refused),
     };

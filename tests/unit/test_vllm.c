@@ -143,6 +143,10 @@ static void scratch_of_the_matrix_library_is_the_devices_own(void **state)
     assert_int_equal(activations("llama-3.1-8b", "rtx-5090", 0, 256, 8192)
                      - activations("llama-3.1-8b", "rtx-4090", 0, 256, 8192),
                      (32 << 20) - (8 << 20) - 8 * (16 << 10));
+    /* a processor has another one */
+    assert_int_equal(activations("llama-3.1-8b", "rtx-4090", 0, 256, 8192)
+                     - activations("llama-3.1-8b", "cpu-ddr4-3200-2ch 64GiB", 0, 256, 8192),
+                     (8 << 20) + 8 * (16 << 10));
 }
 
 static void refused(const char *model, const char *device, const oom_options *o, const char *why)
@@ -234,6 +238,49 @@ static void weights_are_what_torch_allocates_for_them(void **state)
     assert_true(fabs(weights_gib("gpt-oss-20b", "stored", 2) - 7.01) < 0.06);
 }
 
+static void a_stage_without_caches_takes_no_blocks(void **state)
+{
+    oom_options o = { .gpu_layers = -1, .pp = 52 };
+    oom_model *m = scene_model(s, "nemotron-3-nano-30b-a3b");
+    oom_plan *p = scene_plan(s, m, "bf16", NULL, "vllm", &o);
+    oom_parts parts;
+    uint64_t available;
+
+    (void)state;
+    /* one layer a stage: "MEMEM*E…" is a state, experts, a state, experts, a state, attention */
+    for (uint32_t rank = 0; rank < 7; rank++) {
+        assert_int_equal(oom_plan_rank(p, &(oom_load){ 1, 1024, 0 }, rank, &parts, &available, NULL),
+                         OOM_OK);
+        assert_int_equal(parts.state > 0, "MEMEM*E"[rank] == 'M');
+        assert_int_equal(parts.kv > 0, "MEMEM*E"[rank] == '*');
+    }
+    free(p);
+    oom_model_free(m);
+}
+
+static void a_pool_for_more_than_2_to_63_tokens_is_too_large(void **state)
+{
+    /* V0 profiles the whole of a request of a model with windows; V1 has groups of blocks for it */
+    static const struct { const char *model; uint32_t version; } asked[] = {
+        { "mistral-7b-v0.1", 7 }, { "gemma-3-27b", 19 }
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        oom_options o = { .gpu_layers = -1, .version = asked[i].version, .block_size = 1 };
+        oom_model *m = scene_model(s, asked[i].model);
+        oom_plan *p = scene_plan(s, m, "bf16", "h100-sxm", "vllm", &o);
+        oom_load load = { 1, UINT64_MAX, 0 };
+        oom_capacity c;
+        oom_error err = { OOM_OK, "" };
+
+        assert_int_equal(oom_plan_capacity(p, &load, &c, &err), OOM_TOOLARGE);
+        assert_string_equal(err.msg, "batch 1 x seq 18446744073709551615: too large");
+        free(p);
+        oom_model_free(m);
+    }
+}
+
 static void as_many_requests_fit_as_the_pool_holds(void **state)
 {
     static const char *const models[] = { "llama-3.1-8b", "gemma-3-27b", "qwen3.5-9b",
@@ -301,6 +348,8 @@ int main(void)
         cmocka_unit_test(what_it_does_not_run_on_is_said),
         cmocka_unit_test(experts_that_do_not_divide_lie_one_more_on_some_ranks),
         cmocka_unit_test(weights_are_what_torch_allocates_for_them),
+        cmocka_unit_test(a_stage_without_caches_takes_no_blocks),
+        cmocka_unit_test(a_pool_for_more_than_2_to_63_tokens_is_too_large),
         cmocka_unit_test(as_many_requests_fit_as_the_pool_holds),
         cmocka_unit_test(graphs_come_out_of_the_budget_since_0_20),
         cmocka_unit_test(a_start_must_leave_room_for_the_sampler),

@@ -208,6 +208,32 @@ static void experts_that_do_not_divide_lie_one_more_on_some_ranks(void **state)
                      24 * (expert / 2 - (3 << 18)));
 }
 
+/* Logs of llm-d-planner, accuracy/results/v0.19.0, and of vLLM 0.10.2 (tests/truth: vllm-168). */
+static void images_keep_their_pixels_and_embeddings_while_the_text_runs(void **state)
+{
+    static const struct { const char *model; uint32_t version, seqs, tp; uint64_t chunk;
+                          double gib; } logs[] = {
+        { "gemma-3-4b", 19, 1024, 1, 8192, 3.89 }, { "gemma-3-12b", 19, 1024, 1, 8192, 3.94 },
+        { "gemma-3-27b", 19, 1024, 1, 8192, 3.99 }, { "llama-4-scout", 19, 1024, 4, 8192, 3.19 },
+        { "mistral-small-3.2-24b", 19, 1024, 1, 8192, 2.03 },
+        { "granite-vision-3.3-2b", 19, 1024, 1, 8192, 0.79 },
+        { "llava-1.6-mistral-7b", 10, 0, 1, 16384, 1.97 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof logs / sizeof *logs; i++) {
+        oom_options o = { .gpu_layers = -1, .version = logs[i].version, .tp = logs[i].tp,
+                          .max_seqs = logs[i].seqs ? logs[i].seqs : 256, .chunk = logs[i].chunk };
+        char device[32];
+        double gib;
+
+        snprintf(device, sizeof device, "%ux h100-sxm", logs[i].tp);
+        gib = (double)capacity(logs[i].model, "bf16", device, &o, 8192).activations / (1 << 30);
+        if (fabs(gib - logs[i].gib) > 0.02)
+            fail_msg("%s: %.3f GiB, logged %.2f", logs[i].model, gib, logs[i].gib);
+    }
+}
+
 static double weights_on(const char *model, const char *precision, const char *device, uint32_t tp)
 {
     oom_options o = { .gpu_layers = -1, .tp = tp };
@@ -347,6 +373,7 @@ int main(void)
         cmocka_unit_test(scratch_of_the_matrix_library_is_the_devices_own),
         cmocka_unit_test(what_it_does_not_run_on_is_said),
         cmocka_unit_test(experts_that_do_not_divide_lie_one_more_on_some_ranks),
+        cmocka_unit_test(images_keep_their_pixels_and_embeddings_while_the_text_runs),
         cmocka_unit_test(weights_are_what_torch_allocates_for_them),
         cmocka_unit_test(a_stage_without_caches_takes_no_blocks),
         cmocka_unit_test(a_pool_for_more_than_2_to_63_tokens_is_too_large),

@@ -93,6 +93,7 @@ static oom_status vllm_prepare(oom_plan *p, oom_error *err)
         if (p->model->caches[i].kind == OOM_CACHE_STATE)
             own->convolution = max_u64(own->convolution,
                                        div_up(p->model->caches[i].conv_width, p->options.tp));
+    vllm_encoder_prepare(p, own);
     vllm_pool_prepare(p, own);
     return OOM_OK;
 }

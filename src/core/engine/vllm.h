@@ -27,6 +27,7 @@ typedef struct {
     uint64_t row_bytes[PLAN_KINDS];     /* per token and layer */
     uint64_t printed_block;             /* the block size the engine prints */
     bool sees;                          /* has a vision tower */
+    uint64_t image_tokens, image_bytes; /* the largest image V1 profiles; 0: not known */
     bool windowed;                      /* some layers keep a window */
     /* bytes that loading adds to a rank of each stage: tables, what weights become, and what the
      * allocator does not split off */
@@ -75,6 +76,13 @@ uint64_t vllm_warm_up(const oom_plan *p, const oom_device *d);
 
 bool vllm_lets_go(const oom_plan *p);
 bool vllm_copies_input(const oom_plan *p);
+
+/* ---- images in V1's profile run (vllm_encoder.c) ---- */
+
+void vllm_encoder_prepare(const oom_plan *p, vllm_own *own);
+/* What is kept of them while the text's layers run. */
+uint64_t vllm_seen_images(const oom_plan *p, const plan_class *c, const vllm_step *s,
+                          const oom_listener *l);
 
 /* ---- images in V0's profile run (vllm_images.c) ---- */
 

@@ -149,8 +149,7 @@ uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const vllm_ste
     uint64_t last = samples ? sampler(p, s, NULL) : 0;
     uint64_t handed = p->n_stages > 1 ? sat_mul(2, rows) : 0;
     bool looks = vllm_of(p)->looks;
-    uint64_t seen = looks ? vllm_seen_states(p, s->seqs, NULL)
-                          : vllm_of(p)->sees ? sat_mul(2, rows) : 0;
+    uint64_t seen = looks ? vllm_seen_states(p, s->seqs, NULL) : vllm_seen_images(p, c, s, NULL);
     uint64_t tower = looks ? vllm_tower_peak(p, s->seqs, NULL) : 0;
 
     if (tower > sat_add(max_u64(step, last), seen))     /* the text's layers run after it */
@@ -181,10 +180,7 @@ uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const vllm_ste
         if (seen && looks)
             vllm_seen_states(p, s->seqs, l);
         else if (seen)
-            plan_tell(l, "activations", OOM_FITTED, seen, "2 x step tokens x hidden x bytes",
-                      "embeddings of the images profiled; 1 to 4 times seen in six logs",
-                      "2 x %llu x %llu x %llu B", (ull)s->tokens, (ull)m->hidden_size,
-                      (ull)p->element_bytes);
+            vllm_seen_images(p, c, s, l);
     }
     return sat_add(sat_add(sat_add(max_u64(step, last), s->library), kept), sat_add(handed, seen));
 }

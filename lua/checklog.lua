@@ -78,13 +78,13 @@ local function known_device(name)
     return nil
 end
 
---- The device of the catalogue whose total is nearest, within half a per cent, and a note of it.
+--- The device of the catalogue whose total is nearest, within one per cent, and a note of it.
 -- `may_be` says which can be meant.
 local function device_of_size(bytes, may_be)
     local near = {}
     for _, d in ipairs(core.devices("*").rows) do
         local far = d.usable and math.abs(d.usable - bytes)
-        if far and far <= bytes * 0.005 and (not may_be or may_be(d)) then
+        if far and far <= bytes * 0.01 and (not may_be or may_be(d)) then
             near[#near + 1] = { id = d.id, far = far }
         end
     end
@@ -498,10 +498,22 @@ end
 
 -- PyTorch -----------------------------------------------------------------------------------------
 
+local MAKERS = { CUDA = "NVIDIA", HIP = "AMD", XPU = "Intel", MPS = "Apple" }
+
+--- What the GPU lets a process have. Apple's tells no total, but a limit of 1.7 times what Metal
+-- recommends (MPSAllocator.h: default_high_watermark_ratio).
+local function torch_total(facts)
+    local total, allowed = finest(facts, "total", larger), last(facts, "allowed")
+    if total or not allowed then return total end
+    return { value = allowed.value / 1.7, slack = allowed.slack / 1.7, line = allowed.line }
+end
+
 local function torch_options(run, facts)
-    local o, total = run.options, finest(facts, "total", larger)
+    local o, total = run.options, torch_total(facts)
+    local maker = MAKERS[value(facts, "maker")]
     o.engine = "transformers"
-    by_name_or_size(run, nil, total and total.value)
+    by_name_or_size(run, nil, total and total.value,
+        maker and function(d) return d.vendor == maker end)
     run.precision_of = function() return "stored" end
 end
 
@@ -512,7 +524,7 @@ local function torch_rows(run, facts, o)
     local wanted = held and asked and sum { held, asked }
     row(run, "held and asked for", m and m.total - m.overhead, wanted)
     row(run, "in use", m and m.total, finest(facts, "in_use", larger))
-    row(run, "total", m and m.available, finest(facts, "total", larger))
+    row(run, "total", m and m.available, torch_total(facts))
     row(run, "free", nil, finest(facts, "free", larger))
     row(run, "reserved, not used", nil, finest(facts, "unallocated", larger))
     if m then

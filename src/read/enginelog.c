@@ -94,7 +94,12 @@ static const log_row phrases[] = {
     { LLAMA, "split_mode", " -sm ", LOG_WORD, 0 },
     { LLAMA, "file", " -m ", LOG_WORD, 0 },
 
+    { TORCH, "maker", "torch.OutOfMemoryError: ", LOG_WORD, 0 },
+    { TORCH, "maker", "torch.cuda.OutOfMemoryError: ", LOG_WORD, 0 },
+    { TORCH, "maker", "RuntimeError: ", LOG_WORD, 0 },
     { TORCH, "asked", "Tried to allocate ", LOG_SIZE, LOG_GIB },
+    { TORCH, "allowed", "max allowed: ", LOG_SIZE, LOG_GIB },   /* of Apple's GPUs */
+    { TORCH, "allocated", "MPS allocated: ", LOG_SIZE, LOG_GIB },
     { TORCH, "total", "capacity of ", LOG_SIZE, LOG_GIB },
     { TORCH, "total", "capacty of ", LOG_SIZE, LOG_GIB },       /* sic, torch 2.1 */
     { TORCH, "total", " total capacity;", LOG_SIZE_BEFORE, LOG_GIB },

@@ -154,6 +154,23 @@ test("PyTorch's message says how much was held and asked for", function()
     assert(find(r, "held and asked for").predicted > 24 * GIB) -- 13.0 B parameters x 2 B
 end)
 
+test("PyTorch's message names the maker of the device, in every back end's words", function()
+    local old = "RuntimeError: CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0; 23.69 GiB "
+        .. "total capacity; 21.79 GiB already allocated; 7.50 MiB free; 22.00 GiB reserved in total"
+    local hip = "torch.OutOfMemoryError: HIP out of memory. Tried to allocate 224.00 MiB. GPU 0 has "
+        .. "a total capacity of 23.98 GiB of which 62.00 MiB is free. Of the allocated memory "
+        .. "23.41 GiB is allocated by PyTorch, and 103.82 MiB is reserved by PyTorch but unallocated."
+    local mps = "RuntimeError: MPS backend out of memory (MPS allocated: 17.95 GiB, other "
+        .. "allocations: 1.20 GiB, max allowed: 18.13 GiB). Tried to allocate 32.00 MB on private "
+        .. "pool."
+    local with_model = { model = "llama-2-7b" }
+    equal(check("\n" .. old, with_model).device, "rtx-3090") -- as drivers until 2023 count it
+    equal(check("\n" .. hip, with_model).device, "rx-7900-xtx")
+    local r = check("\n" .. mps, { model = "llama-2-7b", device = "m1-16gb" })
+    near(find(r, "total").measured, 10.66 * GIB, 0.01 * GIB) -- two thirds of 16 GiB
+    near(find(r, "held and asked for").measured, 17.95 * GIB + 32e6, 2)
+end)
+
 test("a log is pasted as well as opened", function()
     local file = assert(io.open("tests/logs/llamacpp-llama-3.1-8b.log"))
     local text = file:read("a")

@@ -6,10 +6,10 @@ export log kept
 ask='local m = memory{model="gemma-3-27b", device="h100-sxm", engine="vllm", precision="bf16", seq=8192} print(m.overhead, (explain(m):find("learned from a log", 1, true)) ~= nil)'
 export ask
 is "without a log nothing is learned" 0 "268435456	false" "" "$oomph" -e "$ask"
-is "a log is learned from and says by how much" 0 "*learned: 7?.?? MiB more overhead for vllm on h100-sxm, from now on" "" \
+is "a log is learned from and says by how much" 0 "*learned: 1?.?? MiB more overhead for vllm on h100-sxm, from now on" "" \
     "$oomph" -e 'print(check(os.getenv("log"), {model="gemma-3-27b", device="h100-sxm", learn=true}))'
 holds "it is a file of the user's" test -s "$kept"
-is "the next session adds it and explains it" 0 "34???????	true" "" "$oomph" -e "$ask"
+is "the next session adds it and explains it" 0 "27???????	true" "" "$oomph" -e "$ask"
 is "the session that learns heeds it at once" 0 "true" "" sh -c 'rm "$kept"; "$oomph" -e "
     device = \"h100-sxm\"
     local o = {model=\"gemma-3-27b\", engine=\"vllm\", precision=\"bf16\", seq=8192}

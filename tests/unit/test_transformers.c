@@ -67,6 +67,23 @@ static void eager_attention_grows_with_the_square(void **state)
                      486539264 + UINT64_C(6) * 32 * 4096 * 4096);
 }
 
+static void shared_heads_are_repeated_for_attention_other_than_flash(void **state)
+{
+    oom_options old = { .gpu_layers = -1, .version = 4051, .attention = OOM_ATTENTION_SDPA };
+    oom_options now = { .gpu_layers = -1, .version = 4054, .attention = OOM_ATTENTION_SDPA };
+    oom_options flash = { .gpu_layers = -1, .version = 4051 };
+
+    (void)state;
+    /* at the end of a long answer: 2 x 32 heads x 128 x 2 bytes x 32768 tokens, 0.5 GiB */
+    assert_int_equal(parts("qwen3-8b", &old, 1, 32768, 1).activations, UINT64_C(536870912));
+    assert_int_equal(parts("qwen3-8b", &now, 1, 32768, 1).activations,
+                     parts("qwen3-8b", &flash, 1, 32768, 1).activations);
+    assert_true(parts("qwen3-8b", &flash, 1, 32768, 1).activations < 2000000);
+    /* every head has its own: nothing to repeat */
+    assert_int_equal(parts("llama-2-7b", &old, 1, 32768, 1).activations,
+                     parts("llama-2-7b", &flash, 1, 32768, 1).activations);
+}
+
 static void a_long_answer_outgrows_the_prompt_s_peak(void **state)
 {
     oom_parts x = parts("llama-3.1-8b", NULL, 1, 8192, 64);
@@ -157,6 +174,7 @@ int main(void)
         cmocka_unit_test(the_whole_prompt_is_one_step),
         cmocka_unit_test(old_versions_computed_logits_of_the_whole_prompt),
         cmocka_unit_test(eager_attention_grows_with_the_square),
+        cmocka_unit_test(shared_heads_are_repeated_for_attention_other_than_flash),
         cmocka_unit_test(a_long_answer_outgrows_the_prompt_s_peak),
         cmocka_unit_test(the_cache_was_copied_at_every_step_until_4_42),
         cmocka_unit_test(what_the_prompt_returned_lived_through_the_first_copy),

@@ -25,6 +25,10 @@
  * autogptq_post_init, max_dq_buffer_size); then GPTQModel took over, whose kernels do without. */
 #define EXLLAMA 4048
 
+/* Since then torch's attention reads grouped heads where they lie, if there is no mask
+ * (integrations/sdpa_attention.py: use_gqa_in_sdpa). */
+#define GROUPED_SDPA 4054
+
 static bool older(const oom_plan *p, uint32_t version)
 {
     return p->options.version && p->options.version < version;
@@ -183,7 +187,7 @@ static uint64_t library(const oom_plan *p, const plan_class *c)
 /* ---- the steps ------------------------------------------------------------------------------- */
 
 /* What is alive beside weights and cache, of one step. */
-typedef struct { uint64_t layer, scores, logits, matrix, rows, width; } step;
+typedef struct { uint64_t layer, repeated, scores, logits, matrix, rows, width; } step;
 
 /* bitsandbytes turns a matrix back to 16 bits for more than
  * one token at a time: the widest is counted
@@ -216,6 +220,21 @@ static uint64_t width_of(const oom_plan *p)
     return div_up(max_u64(s->intermediate_size, s->shared_width + routed), p->options.tp);
 }
 
+/* Keys and values of one layer, repeated for every query head that shares them, which attention
+ * other than flash wants (repeat_kv). */
+static uint64_t repeated_heads(const oom_plan *p, const oom_load *load)
+{
+    const oom_shape *s = &p->model->shape;
+    bool sdpa = p->options.attention == OOM_ATTENTION_SDPA;
+    uint64_t heads = div_up(s->heads, p->options.tp);
+
+    if ((!sdpa && p->options.attention != OOM_ATTENTION_EAGER) || s->heads <= s->kv_heads
+        || !s->kv_heads || s->kv_lora_rank || (sdpa && !older(p, GROUPED_SDPA)))
+        return 0;
+    return sat_mul(sat_mul(2 * heads * s->head_dim, p->element_bytes),
+                   sat_mul(load->seq, plan_batch(p, load)));
+}
+
 static step step_of(const oom_plan *p, const oom_load *load, const plan_class *c, uint64_t tokens,
                     uint64_t batch, uint64_t rows)
 {
@@ -225,6 +244,7 @@ static step step_of(const oom_plan *p, const oom_load *load, const plan_class *c
     step x = { .rows = rows, .width = f };
 
     x.layer = sat_mul(sat_mul(e, tokens), sat_add(sat_mul(3, f), sat_mul(4, d)));
+    x.repeated = repeated_heads(p, load);
     if (p->options.attention == OOM_ATTENTION_EAGER)
         x.scores = sat_mul(sat_mul(6 * div_up(s->heads, p->options.tp), tokens), load->seq);
     if (last)                           /* the last hidden states, and logits in both widths */
@@ -236,9 +256,12 @@ static step step_of(const oom_plan *p, const oom_load *load, const plan_class *c
     return x;
 }
 
+/* Attention and the feed-forward follow each other; scores are added to either. */
 static uint64_t peak_of(const step *x)
 {
-    return max_u64(sat_add(sat_add(x->layer, x->matrix), x->scores), x->logits);
+    uint64_t layer = max_u64(sat_add(x->layer, x->matrix), x->repeated);
+
+    return max_u64(sat_add(layer, x->scores), x->logits);
 }
 
 /* The peak of the steps after the prompt, above weights and a cache of all tokens: the last step's,

@@ -156,6 +156,20 @@ local function vllm_engine(facts)
     return major and "vllm@" .. major .. "." .. minor or "vllm", version
 end
 
+--- The version of a log that does not say it, by its wording (tests/truth has logs of each): the
+-- first engine alone kept blocks in main memory; how long loading took was told in these words
+-- until 0.8.4, 0.12 and since; engines lost their numbers with 0.17; graphs count since 0.20.
+local function vllm_wording(facts)
+    local function has(key) return value(facts, key) ~= nil end
+    if has("cpu_blocks") then return "0.7", ", as it tells of blocks on the CPU" end
+    if has("graphs_since") then return "0.21", ", as it takes graphs from the budget" end
+    if has("took_memory") and has("numbered_core") then return "0.15", ", by its wording" end
+    if has("took_memory") or has("graphs_estimate") then return "0.19", ", by its wording" end
+    if has("took_gib") then return "0.11", ", by its wording" end
+    if has("took_gb") then return "0.8", ", by its wording" end
+    return "0.19", ""
+end
+
 local function ranks(facts)
     local tp = value(facts, "tensor_parallel_size") or 1
     local pp = value(facts, "pipeline_parallel_size") or 1
@@ -180,11 +194,10 @@ local function vllm_options(run, facts)
     local tp, pp, dp = ranks(facts)
     o.engine, run.version = vllm_engine(facts)
     if not run.version then
-        -- the first engine alone kept blocks in main memory, and said so
-        local first = value(facts, "cpu_blocks")
-        if first then o.engine = "vllm@0.7" end
-        run.notes[#run.notes + 1] = "the log does not say which version: rules of "
-            .. (first and "0.7, as it tells of blocks on the CPU" or "0.19")
+        local version, why = vllm_wording(facts)
+        o.engine = "vllm@" .. version
+        run.notes[#run.notes + 1] = "the log does not say which version: rules of " .. version
+            .. why
     end
     run.model_name = value(facts, "model")
     o.model = run.model_name and known_model(run.model_name)

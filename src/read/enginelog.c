@@ -18,6 +18,12 @@ enum { LONGEST_LINE = 1 << 16 };
 static const log_row phrases[] = {
     { VLLM, "version", "LLM engine (v", LOG_WORD, 0 },
     { VLLM, "version", "vLLM API server version ", LOG_WORD, 0 },
+    /* wordings that came and went with versions */
+    { VLLM, "took_memory", " GiB memory and ", LOG_SIZE_BEFORE, LOG_GIB },
+    { VLLM, "took_gib", " GiB and ", LOG_SIZE_BEFORE, LOG_GIB },
+    { VLLM, "took_gb", " GB and ", LOG_SIZE_BEFORE, LOG_GIB },
+    { VLLM, "numbered_core", "(EngineCore_DP", LOG_COUNT, 0 },
+    { VLLM, "graphs_since", "profiling is enabled (default since v0.", LOG_REAL, 0 },
     { VLLM, "model", "Starting to load model ", LOG_WORD, 0 },
     { VLLM, "model", "vllm serve ", LOG_WORD, 0 },
     { VLLM, "max_model_len", "Using max model len ", LOG_COUNT, 0 },

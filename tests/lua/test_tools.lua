@@ -120,6 +120,20 @@ test("the version of its attention tells one device of 79 GiB from another", fun
     equal(check((text:gsub("FlashAttention version 3", ""))).device, "a100-pcie-80gb")
 end)
 
+test("the wording of a log tells a version that it does not say", function()
+    local function engine(line) -- lines of starts in tests/truth/vllm.json
+        return check("Starting to load model Qwen/Qwen3-8B...\n" .. line).engine
+    end
+    equal(engine("INFO worker.py: # CUDA blocks: 5519, # CPU blocks: 9362"), "vllm@0.7")
+    equal(engine("INFO Model loading took 7.1217 GB and 3.6 seconds"), "vllm@0.8")
+    equal(engine("INFO Model loading took 15.2683 GiB and 3.617503 seconds"), "vllm@0.11")
+    equal(engine("(EngineCore_DP0 pid=10479) INFO [gpu_model_runner.py:4130] Model loading took "
+        .. "14.99 GiB memory and 6.720924 seconds"), "vllm@0.15")
+    equal(engine("(EngineCore pid=241) INFO Model loading took 14.99 GiB memory and 6.9 seconds"),
+        "vllm@0.19")
+    equal(engine("CUDA graph memory profiling is enabled (default since v0.21.0)."), "vllm@0.21")
+end)
+
 test("the name of a kernel's configuration tells the device", function()
     local r = check("vLLM API server version 0.10.2\nvllm serve Qwen/Qwen3-30B-A3B "
         .. "--max-model-len 32768\nUsing configuration from fused_moe/configs/"

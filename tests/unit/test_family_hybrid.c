@@ -432,6 +432,21 @@ static void a_wrapper_around_itself_ends(void **state)
             "\"text_config\": {\"model_type\": \"nonsense\"}}}", "\"nonsense\" is not known");
 }
 
+/* The text is itself of a type that wraps, without a text within: it is what that one wraps. */
+static void a_text_that_wraps_nothing_is_a_text(void **state)
+{
+    oom_error err = { 0 };
+    oom_model *m = built("{\"model_type\": \"llava\", \"text_config\": {\"model_type\": \"mistral3\","
+                         "\"hidden_size\": 8, \"vocab_size\": 10, \"num_hidden_layers\": 3,"
+                         "\"num_attention_heads\": 2, \"num_key_value_heads\": 1,"
+                         "\"intermediate_size\": 4}}", &err);
+
+    (void)state;
+    assert_non_null(m);
+    assert_int_equal(caches(m, OOM_CACHE_FULL), 3);
+    oom_model_free(m);
+}
+
 static void absurd_sizes_are_too_large_not_wrapped(void **state)
 {
     oom_error err = { 0 };
@@ -495,6 +510,7 @@ int main(void)
         cmocka_unit_test(attention_layers_may_be_listed_by_number),
         cmocka_unit_test(a_layer_of_unknown_kind_is_refused),
         cmocka_unit_test(a_wrapper_around_itself_ends),
+        cmocka_unit_test(a_text_that_wraps_nothing_is_a_text),
         cmocka_unit_test(absurd_sizes_are_too_large_not_wrapped),
         cmocka_unit_test(a_failed_allocation_leaves_nothing_behind),
     };

@@ -77,11 +77,11 @@ static void unknown(build *b, const char *type)
 }
 
 /* The family of a text model: what it names itself, but "X_text" within X (unless X_text is a
- * family of its own) and a configuration without a text_config are what the wrapper says. */
-static const family *text_family(const build *b, const char *type, const char *otherwise)
+ * family of its own) and a wrapper without a text (`alone`) are what the wrapper says. */
+static const family *text_family(const build *b, const char *type, bool alone, const char *otherwise)
 {
     size_t stem = strlen(b->m->family);
-    bool same = strcmp(type, b->m->family) == 0;
+    bool same = alone || strcmp(type, b->m->family) == 0;
     bool wrapper = same || (strncmp(type, b->m->family, stem) == 0
                             && strcmp(type + stem, "_text") == 0);
     const family *f = same ? NULL : family_find(type);
@@ -98,7 +98,7 @@ void build_text(build *b, const oom_value *cfg, const char *otherwise)
 
     b->cfg = cfg;
     type = word(b, "model_type", otherwise);
-    f = text_family(b, type, otherwise);
+    f = text_family(b, type, cfg == saved, otherwise);
     if (f) {
         b->defaults = f->defaults;
         if (!b->m->ggml_arch)

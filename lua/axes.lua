@@ -1,6 +1,7 @@
 --- The axes of a sweep: options become lists, patterns the names they match, and what is left to
 -- the session is filled in. Nothing is evaluated here.
 local core = require("oomph.core")
+local term = require("oomph.term")
 
 local M = {}
 
@@ -213,7 +214,7 @@ function M.columns(show, with_device)
     local list, seen = {}, {}
     for _, name in ipairs(show) do
         if COLUMNS[name] == nil then
-            fail("sweep: no column \"%s\"; there are %s", tostring(name), VALUES)
+            fail("sweep: no column \"%s\"; there are %s", term.name(name), VALUES)
         end
         if NEED_DEVICE[name] and not with_device then
             fail("sweep: %s needs a device; try device = \"rtx-4090\"", name)
@@ -250,7 +251,7 @@ function M.no_column(call, st, name)
     for _, one in ipairs(M.all_columns(st)) do
         if M.place(st, one) == "axis" then axes[#axes + 1] = one end
     end
-    fail("%s: no column \"%s\"; there are %s, seq, batch, %s", call, tostring(name),
+    fail("%s: no column \"%s\"; there are %s, seq, batch, %s", call, term.name(name),
         table.concat(axes, ", "), VALUES)
 end
 

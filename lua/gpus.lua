@@ -4,6 +4,7 @@
 local ask = require("oomph.ask")
 local core = require("oomph.core")
 local result = require("oomph.result")
+local term = require("oomph.term")
 local units = require("oomph.units")
 
 local M = {}
@@ -45,18 +46,18 @@ local function read_prices(prices)
         if is_price(v) then
             local known, facts = pcall(core.device_facts, name)
             if not known then
-                error("gpus: price of \"" .. tostring(name) .. "\": " .. tostring(facts), 0)
+                error("gpus: price of \"" .. term.name(name) .. "\": " .. tostring(facts), 0)
             end
             each[facts.groups[1].id or facts.label] = v / facts.n
         elseif type(v) == "table" and type(v.device) == "string" and is_price(v.price) then
             local count = v.count or 1
             if math.type(count) ~= "integer" or count < 1 then
-                error("gpus: count of \"" .. name .. "\" is not a whole number", 0)
+                error("gpus: count of \"" .. term.name(name) .. "\" is not a whole number", 0)
             end
             instances[#instances + 1] = { name = name, price = v.price, label = count == 1
                 and v.device or count .. "x " .. v.device }
         else
-            error("gpus: price of \"" .. tostring(name)
+            error("gpus: price of \"" .. term.name(name)
                 .. "\" is not a number per hour or {device=, count=, price=}", 0)
         end
     end

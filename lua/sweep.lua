@@ -216,7 +216,7 @@ function methods.group(self, axis)
     for _, name in ipairs(AXES) do known = known or name == axis and st.axes[name] ~= nil end
     if not known and not varied then
         fail("group takes model, precision, device, seq, batch or an option that varies, "
-            .. "not \"%s\"", tostring(axis))
+            .. "not \"%s\"", require("oomph.term").name(axis))
     end
     local grouped, here = {}, answered(st) or varied
     local column = varied and axes_of.column(st, varied) or axis

@@ -154,6 +154,11 @@ function M.clean(s, ascii)
     return table.concat(out)
 end
 
+--- What someone named, within an error: harmless, in one line, cut at 40 columns.
+function M.name(x)
+    return M.cut(M.clean(tostring(x)), 40)
+end
+
 local host -- the shell's host table; false when there is none (stock Lua)
 
 -- A session variable; nil where there is no session (stock Lua).

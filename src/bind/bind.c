@@ -181,6 +181,13 @@ int bind_error(lua_State *L, const char *fmt, ...)
     abort();
 }
 
+const char *bind_quote(lua_State *L, const char *name)
+{
+    char quoted[96];
+
+    return lua_pushstring(L, oom_text_quote(name, strlen(name), quoted, sizeof quoted));
+}
+
 read_catalogue *bind_catalogue(lua_State *L)
 {
     read_catalogue *c;

@@ -166,7 +166,7 @@ oom_column bind_column(lua_State *L, int index)
             return (oom_column)c;
     bind_error(L, "sweep: no column \"%s\"; there are total, available, free, fits, params, "
                "active_params, seq, batch, weights, kv, state, activations, overhead, maxbatch, "
-               "maxseq", name);
+               "maxseq", bind_quote(L, name));
     return OOM_COLUMNS;
 }
 
@@ -180,7 +180,7 @@ static oom_axis axis_at(lua_State *L, int index)
         if (strcmp(names[a], name) == 0)
             return (oom_axis)a;
     bind_error(L, "sweep: cannot group by \"%s\"; there are model, precision, device, seq, batch",
-               name);
+               bind_quote(L, name));
     return OOM_AXES;
 }
 

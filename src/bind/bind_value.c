@@ -311,7 +311,7 @@ static void check_device_keys(lua_State *L, int index)
             known = known || strcmp(keys[i], lua_tostring(L, -2)) == 0;
         if (!known && lua_type(L, -2) == LUA_TSTRING)
             bind_error(L, "device: no key \"%s\", expected memory, bandwidth, flops, count or name",
-                       lua_tostring(L, -2));
+                       bind_quote(L, lua_tostring(L, -2)));
         if (!known)
             bind_error(L, "device is a list, expected a name or {memory=, count=}; "
                        "lists are sweep axes");

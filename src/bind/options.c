@@ -252,8 +252,8 @@ static void read_engine(lua_State *L, int index, request *r)
             names[n] = oom_engine_name(e);
         found = oom_text_nearest(name, names, n, best, 1);
         if (found)
-            bind_error(L, "no engine \"%s\"; did you mean \"%s\"?", name, best[0]);
-        bind_error(L, "no engine \"%s\"; engines() lists them", name);
+            bind_error(L, "no engine \"%s\"; did you mean \"%s\"?", bind_quote(L, name), best[0]);
+        bind_error(L, "no engine \"%s\"; engines() lists them", bind_quote(L, name));
     }
     if (at) {
         if (!read_version(at + 1, &r->options.version))
@@ -407,7 +407,10 @@ static _Noreturn int unknown(lua_State *L, const char *call, const char *name)
     for (size_t i = 0; i < N_ROWS; i++)
         names[i] = rows[i].option.name;
     best = bind_option_meant(name);
-    if (best || oom_text_nearest(name, names, N_ROWS, &best, 1))
+    if (!best && !oom_text_nearest(name, names, N_ROWS, &best, 1))
+        best = NULL;
+    name = bind_quote(L, name);
+    if (best)
         bind_error(L, "%s: no option \"%s\"; did you mean \"%s\"?", call, name, best);
     bind_error(L, "%s: no option \"%s\"; help(\"options\") lists them", call, name);
 }

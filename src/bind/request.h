@@ -69,6 +69,8 @@ void bind_push_device(lua_State *L, const oom_device *d);
 _Noreturn int bind_fail(lua_State *L, const oom_error *err);
 /* An error for people: one line, without the position luaL_error puts before it. */
 _Noreturn int bind_error(lua_State *L, const char *fmt, ...);
+/* What a caller named, for such an error: pushed as oom_text_quote shows it. */
+const char *bind_quote(lua_State *L, const char *name);
 
 /* A whole number at index, given as integer, integral float or text like "32Ki". */
 uint64_t bind_count(lua_State *L, int index, const char *name, uint64_t least);

@@ -129,6 +129,20 @@ test("bad options are refused in one line with the nearest name", function()
     raises(function() memory(with(llama, { kv = "q9" })) end, "kv is \"q9\", expected auto, fp32")
 end)
 
+test("a wrong name is shown in one line, however it is made", function()
+    local odd, shown = "a\nb\27[31m" .. ("c"):rep(50), "\"a\\nb\\x1b[31mcccc"
+    raises(function() memory(with(llama, { engine = odd:sub(1, 12) })) end, "no engine " .. shown)
+    raises(function() memory(with(llama, { [odd] = 4 })) end, "no option " .. shown)
+    raises(function() memory(with(llama, { device = { [odd] = 4 } })) end, "no key " .. shown)
+    local grid = sweep(with(llama, { precision = "fp16", seq = { 1024, 2048 } }))
+    for _, ask in ipairs { function() help(odd) end, function() grid:group(odd) end,
+        function() grid:sort(odd) end, function() gpus { model = "gpt2", price = { [odd] = true } } end,
+        function() sweep(with(llama, { show = { odd } })) end,
+        function() grid:csv("/nowhere/" .. odd) end } do
+        raises(ask, "a\\010b\\027[31mcccc")
+    end
+end)
+
 test("numbers that are no counts are refused", function()
     for _, bad in ipairs { -1, 0, 1.5, 0 / 0, 1 / 0, 1e30, "many", {}, true } do
         raises(function() memory(with(llama, { seq = bad })) end, "seq is ")

@@ -13,9 +13,9 @@ local function some(list, n)
     return kept
 end
 
---- Different numbers up to most, small ones as likely as large.
+--- 1, which every engine serves, and other numbers up to most, small ones as likely as large.
 local function numbers(n, most)
-    local list, seen = {}, {}
+    local list, seen = { 1 }, { [1] = true }
     while #list < n do
         local x = math.floor(most ^ math.random())
         if not seen[x] then

@@ -48,13 +48,14 @@ LIBS    := $(BUILD)/libshell.a $(BUILD)/libbind.a $(BUILD)/libread.a $(BUILD)/li
 BENCH   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 # What the goals need is installed at once, before anything is built (scripts/deps).
 TESTING := $(filter deps test bench coverage fuzz life valgrind reliability completions \
-             lint check,$(MAKECMDGOALS))
+             package-check lint check,$(MAKECMDGOALS))
 NEEDED  := $(if $(filter run,$(MAKECMDGOALS))$(TESTING),run) $(if $(TESTING),test) \
-           $(if $(filter lint check,$(TESTING)),lint) $(if $(filter fuzz reliability,$(TESTING)),fuzz)
+           $(if $(filter lint check,$(TESTING)),lint) $(if $(filter fuzz reliability,$(TESTING)),fuzz) \
+           $(if $(filter package-check,$(TESTING)),package)
 NEEDS   := $(if $(strip $(NEEDED)),need)
 
 .PHONY: all readme help deps run test bench lint coverage fuzz life golden install install-program install-library \
-        install-module uninstall lua-module static reproducible deb valgrind reliability cells completions clean check need FORCE
+        install-module uninstall lua-module static reproducible deb package-check valgrind reliability cells completions clean check need FORCE
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/oomph                              ## build everything into build/
@@ -271,6 +272,9 @@ deb: install-program                            ## Debian packages into build/
 	@BUILD=$(BUILD) VERSION=$(VERSION) packaging/deb
 	@if command -v lintian >/dev/null; then lintian --allow-root --fail-on error,warning $(BUILD)/*_$(VERSION)_*.deb; \
 	else echo 'lintian is not installed: the packages are not checked'; fi
+
+package-check: need all lua-module                 ## build, check, install and remove every package, one line each
+	@BUILD=$(BUILD) scripts/package-check
 
 # The manual and the completions come from the table that help comes from.
 kind    = $(firstword $(filter man bash zsh fish,$(subst /, ,$(subst -, ,$*))))

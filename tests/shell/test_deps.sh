@@ -37,6 +37,9 @@ holds "apt: lint needs only its tools" called "*-y --no-install-recommends gcc c
 machine apt-get id0
 deps fuzz >/dev/null
 holds "apt: fuzzing needs clang and its libraries" called "*-y --no-install-recommends clang libclang-rt-dev"
+machine apt-get id0 dpkg-deb
+deps package >/dev/null
+holds "apt: packages are checked with lintian and a stock Lua" called "*-y --no-install-recommends lua5.4 lintian dpkg-dev"
 machine id0
 is "no clang and no package manager: it says so" 1 "" "missing: clang. No package manager known here*" deps fuzz
 machine dnf id0

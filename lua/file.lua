@@ -4,7 +4,8 @@ local M = {}
 
 local function fail(path, problem)
     -- the system's message begins with the name of the file beside it
-    error(("cannot write %s: %s"):format(require("oomph.term").clean(path), (tostring(problem):gsub("^.*%.part: ", ""))), 0)
+    local name, why = require("oomph.term").clean(path), tostring(problem):gsub("^.*%.part: ", "")
+    error(("cannot write %s: %s"):format(name, why), 0)
 end
 
 --- Write a file.

@@ -186,8 +186,9 @@ function M.help(topic)
     local text = found(name, docs, opts)
     if not text then
         local guess = nearest(name, docs)
-        error("no help on \"" .. term.name(name) .. "\"" .. (guess and "; did you mean \"" .. guess .. "\"?"
-            or "; help() lists what there is"), 0)
+        error("no help on \"" .. term.name(name) .. "\""
+            .. (guess and "; did you mean \"" .. guess .. "\"?"
+                or "; help() lists what there is"), 0)
     end
     return in_charset(text)
 end

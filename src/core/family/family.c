@@ -78,7 +78,8 @@ static void unknown(build *b, const char *type)
 
 /* The family of a text model: what it names itself, but "X_text" within X (unless X_text is a
  * family of its own) and a wrapper without a text (`alone`) are what the wrapper says. */
-static const family *text_family(const build *b, const char *type, bool alone, const char *otherwise)
+static const family *text_family(const build *b, const char *type, bool alone,
+                                 const char *otherwise)
 {
     size_t stem = strlen(b->m->family);
     bool same = alone || strcmp(type, b->m->family) == 0;

@@ -53,7 +53,34 @@ static inline oom_model *context_model(scene *s, const char *name)
 /* The row's own settings: recipe, cache types, step, logits of every token where it computed them.
  * `plain`: nothing but model, recipe, cache types, sequences and length, and a device of which the
  * context is counted: what one who knows no more would ask. */
-static inline void compare_context(report *r, oom_model *m, const context_row *x, bool plain)
+/* Each row of one device that holds every layer, of models with a preset. */
+static inline void each_context(scene *s, report *r,
+                                void (*compare)(report *r, oom_model *m, const context_row *x))
+{
+    FILE *f = fopen("tests/truth/llamacpp_context.csv", "r");
+    context_row x;
+    oom_model *m = NULL;
+    char known[64] = "", header[512];
+
+    if (!f || !fgets(header, sizeof header, f))
+        fail_msg("tests/truth/llamacpp_context.csv: cannot be read");
+    while (context_line(f, &x)) {
+        if (strcmp(x.backend, "cuda") != 0 || strcmp(x.layers, "99") != 0 || x.gpus != 1
+            || strcmp(x.buffer, "CUDA0") != 0)
+            continue;
+        if (strcmp(known, x.model) != 0) {
+            oom_model_free(m);
+            m = context_model(s, x.model);
+            snprintf(known, sizeof known, "%s", x.model);
+        }
+        if (m)
+            compare(r, m, &x);
+    }
+    oom_model_free(m);
+    fclose(f);
+}
+
+static inline void compare_total(report *r, oom_model *m, const context_row *x, bool plain)
 {
     oom_options o = { .gpu_layers = -1, .kv_k = oom_format_find(x->k),
                       .kv_v = oom_format_find(x->v) };
@@ -77,7 +104,8 @@ static inline void compare_context(report *r, oom_model *m, const context_row *x
     if (oom_plan_make(p, m, &format, NULL, oom_engine_find("generic"), &o, NULL) == OOM_OK
         && oom_plan_memory(p, &load, &out, NULL, NULL) == OOM_OK)
         report_add(r, "generic",
-                   plain ? "llama.cpp: step and logits not told" : "llama.cpp's totals", text, (double)out.device.total / GIB_F,
+                   plain ? "llama.cpp: step and logits not told" : "llama.cpp's totals", text,
+                   (double)out.device.total / GIB_F,
                    (double)(x->weights + x->cache + x->compute) / GIB_F);
     free(p);
 }
@@ -87,33 +115,18 @@ static const report_bound generic_bounds[] = {
     { "generic", "Qwen2.5: allocated", 64, -1, -1, -1, 0.10, 0.05 },
 };
 
+static inline void compare_context(report *r, oom_model *m, const context_row *x)
+{
+    compare_total(r, m, x, false);
+    compare_total(r, m, x, true);
+}
+
 static inline void accuracy_generic(scene *s, report *r)
 {
-    FILE *f = fopen("tests/truth/llamacpp_context.csv", "r");
     cJSON *tables = truth_json("tests/truth/transformers.json");
     const cJSON *table, *run;
-    context_row x;
-    oom_model *m = NULL;
-    char known[64] = "", header[512];
 
-    if (!f || !fgets(header, sizeof header, f))
-        fail_msg("tests/truth/llamacpp_context.csv: cannot be read");
-    while (context_line(f, &x)) {
-        if (strcmp(x.backend, "cuda") != 0 || strcmp(x.layers, "99") != 0 || x.gpus != 1
-            || strcmp(x.buffer, "CUDA0") != 0)
-            continue;
-        if (strcmp(known, x.model) != 0) {
-            oom_model_free(m);
-            m = context_model(s, x.model);
-            snprintf(known, sizeof known, "%s", x.model);
-        }
-        if (m) {
-            compare_context(r, m, &x, false);
-            compare_context(r, m, &x, true);
-        }
-    }
-    oom_model_free(m);
-    fclose(f);
+    each_context(s, r, compare_context);
     cJSON_ArrayForEach(table, tables)
         if (strcmp(member_text(table, table, "set"), transformers_sets[0].set) == 0)
             cJSON_ArrayForEach(run, cJSON_GetObjectItem(table, "runs"))

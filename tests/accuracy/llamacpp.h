@@ -45,27 +45,7 @@ static inline void compare_buffers(report *r, oom_model *m, const context_row *x
 
 static inline void accuracy_llamacpp(scene *s, report *r)
 {
-    FILE *f = fopen("tests/truth/llamacpp_context.csv", "r");
-    context_row x;
-    oom_model *m = NULL;
-    char known[64] = "", header[512];
-
-    if (!f || !fgets(header, sizeof header, f))
-        fail_msg("tests/truth/llamacpp_context.csv: cannot be read");
-    while (context_line(f, &x)) {
-        if (strcmp(x.backend, "cuda") != 0 || strcmp(x.layers, "99") != 0 || x.gpus != 1
-            || strcmp(x.buffer, "CUDA0") != 0)
-            continue;
-        if (strcmp(known, x.model) != 0) {
-            oom_model_free(m);
-            m = context_model(s, x.model);
-            snprintf(known, sizeof known, "%s", x.model);
-        }
-        if (m)
-            compare_buffers(r, m, &x);
-    }
-    oom_model_free(m);
-    fclose(f);
+    each_context(s, r, compare_buffers);
     report_note(r, "llama.cpp: of one device with every layer on it, models with a preset; its "
                 "other buffers, partial off-load and several devices are compared by "
                 "tests/unit/test_llamacpp.c.");

@@ -28,7 +28,24 @@ static void mask_head(build *b, uint64_t hidden, uint64_t vocab)
     bias(b, OOM_ROLE_OUTPUT, vocab);
 }
 
-/* Norms stand after the blocks. types 0: no token types. */
+/* Token types (0: none) and the layers; norms stand after the blocks. */
+static void post_norm_layers(build *b, const attention *a, uint64_t types, uint64_t width,
+                             mlp_kind kind, bool mlp_bias)
+{
+    if (types)
+        mat(b, OOM_ROLE_TYPE_EMBED, types, a->hidden);
+    norm(b, OOM_ROLE_EMBED_NORM, NORM_LAYER, a->hidden);
+    for (uint32_t i = 0; i < b->m->shape.n_layers; i++) {
+        b->layer = (int32_t)i;
+        attend_weights(b, a);
+        norm(b, OOM_ROLE_ATTN_POST_NORM, NORM_LAYER, a->hidden);
+        mlp(b, a->hidden, width, kind, mlp_bias);
+        norm(b, OOM_ROLE_FFN_POST_NORM, NORM_LAYER, a->hidden);
+    }
+    b->layer = -1;
+}
+
+/* types 0: no token types. */
 static void bert_stack(build *b, uint64_t types, bool pooler)
 {
     uint64_t hidden = need(b, "hidden_size|dim"), vocab = need(b, "vocab_size");
@@ -47,17 +64,7 @@ static void bert_stack(build *b, uint64_t types, bool pooler)
     s->context = positions;
     embed(b, vocab, hidden, true);
     mat(b, OOM_ROLE_POS_EMBED, positions, hidden);
-    if (types)
-        mat(b, OOM_ROLE_TYPE_EMBED, types, hidden);
-    norm(b, OOM_ROLE_EMBED_NORM, NORM_LAYER, hidden);
-    for (uint64_t i = 0; i < layers; i++) {
-        b->layer = (int32_t)i;
-        attend_weights(b, &a);
-        norm(b, OOM_ROLE_ATTN_POST_NORM, NORM_LAYER, hidden);
-        mlp(b, hidden, width, MLP_PLAIN, true);
-        norm(b, OOM_ROLE_FFN_POST_NORM, NORM_LAYER, hidden);
-    }
-    b->layer = -1;
+    post_norm_layers(b, &a, types, width, MLP_PLAIN, true);
     if (made_for(b, "MaskedLM"))
         mask_head(b, hidden, vocab);
     else if (pooler)
@@ -95,17 +102,7 @@ static void nomic_bert(build *b)
     s->n_layers = (uint32_t)layers;
     s->context = want(b, "n_positions|max_position_embeddings", 2048);
     embed(b, vocab, hidden, true);
-    if (types)
-        mat(b, OOM_ROLE_TYPE_EMBED, types, hidden);
-    norm(b, OOM_ROLE_EMBED_NORM, NORM_LAYER, hidden);
-    for (uint64_t i = 0; i < layers; i++) {
-        b->layer = (int32_t)i;
-        attend_weights(b, &a);
-        norm(b, OOM_ROLE_ATTN_POST_NORM, NORM_LAYER, hidden);
-        mlp(b, hidden, width, MLP_GATED, mlp_bias);
-        norm(b, OOM_ROLE_FFN_POST_NORM, NORM_LAYER, hidden);
-    }
-    b->layer = -1;
+    post_norm_layers(b, &a, types, width, MLP_GATED, mlp_bias);
 }
 
 /* The first layer's attention norm is the embedding's. No biases unless stated, gate and up in

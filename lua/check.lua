@@ -74,6 +74,7 @@ local function settle(run, own, reader)
             local said = name == "model" and run.model_name or name == "device" and run.device_name
             missing(run, WORDS[name] .. (said and " (the log says \"" .. said .. "\")" or "")
                 .. ": say " .. name .. "=")
+            run.only_format_unknown = run.ready and name == "precision"
             run.ready = false
         end
     end

@@ -267,25 +267,24 @@ end
 
 -- llama.cpp ---------------------------------------------------------------------------------------
 
--- llama_model_ftype_name (llama-model-loader.cpp)
-local FTYPES = { ["all F32"] = "fp32", F16 = "f16", BF16 = "bf16", ["Q4_K - Medium"] = "q4_k_m",
-    ["Q4_K - Small"] = "q4_k_s", ["Q5_K - Medium"] = "q5_k_m", ["Q5_K - Small"] = "q5_k_s",
-    ["Q3_K - Medium"] = "q3_k_m", ["Q3_K - Small"] = "q3_k_s", ["Q3_K - Large"] = "q3_k_l",
-    ["Q2_K - Medium"] = "q2_k", ["Q2_K - Small"] = "q2_k_s", ["MXFP4 MoE"] = "mxfp4_moe",
-    ["IQ4_XS - 4.25 bpw"] = "iq4_xs", ["IQ4_NL - 4.5 bpw"] = "iq4_nl",
-        ["IQ3_XXS - 3.0625 bpw"] = "iq3_xxs",
-    ["IQ2_XXS - 2.0625 bpw"] = "iq2_xxs" }
+-- llama_model_ftype_name (llama-model-loader.cpp): names as they are, or with a size or a width.
+local FTYPES = { ["all F32"] = "fp32", ["MXFP4 MoE"] = "mxfp4_moe", Q2_K = "q2_k",
+    ["Q2_K - Medium"] = "q2_k", ["IQ3_S mix"] = "iq3_m" }
+local SIZES = { Small = "_s", Medium = "_m", Large = "_l" }
+
+local function ftype_name(text)
+    local plain = text:gsub(" %- [%d.]+ bpw.*$", "")
+    local name, size = plain:match("^(Q%d_K) %- (%a+)$")
+    return FTYPES[plain] or name and SIZES[size] and name:lower() .. SIZES[size] or plain:lower()
+end
+
 local CACHES = { f16 = "fp16", f32 = "fp32" }
 
 local function llama_precision(facts, file, model)
     local function is_precision(name) return (pcall(core.footprint, { model = model,
         precision = name })) end
     local ftype = value(facts, "precision")
-    if ftype then
-        local plain = ftype:gsub("^%(guessed%)%s*", "")
-        local name = FTYPES[plain] or plain:lower()
-        if is_precision(name) then return name end
-    end
+    if ftype and is_precision(ftype_name(ftype)) then return ftype_name(ftype) end
     for name in (file or ""):gsub("%.gguf$", ""):gmatch("[^-./]+") do
         local lower = name:lower()
         if lower:find("^i?q%d_") and is_precision(lower) then return lower end
@@ -473,21 +472,32 @@ local function dealt_note(run)
     end
 end
 
+--- The caches and buffers of a file in an unknown format: the same in all, as long as no weights
+-- are copied from the host. nil: they may be.
+local function memory_in_any_format(run, facts, o)
+    local layers = value(facts, "layers")
+    if not run.only_format_unknown or o.cpu_moe or o.gpu_layers and layers
+        and o.gpu_layers < layers then return nil end
+    local fine, m = pcall(core.memory, ask.with(o, { precision = "f16" }))
+    return fine and m or nil
+end
+
 local function llama_rows(run, facts, o)
     local order = llama_places(run.devices, facts)
     run.split_told = o.tensor_split ~= nil
     if run.ready and not o.tensor_split and #core.memory(o).per_device == #order then
         o.tensor_split = run.free_shares
     end
-    local m = run.ready and core.memory(o) or nil
-    run.memory = m
+    run.memory = run.ready and core.memory(o) or nil
+    local m = run.memory or memory_in_any_format(run, facts, o)
     local names = { weights = "weights", kv = "kv", state = "state", activations = "compute" }
     for _, pair in ipairs(BUFFERS) do
         local part, places, host = pair[1], by_place(facts, pair[2])
         local device = m and m.per_device or {}
+        local counted = run.memory ~= nil or part ~= "weights" or nil
         for i, place in ipairs(order) do
             local label = names[part] .. (#order > 1 and " " .. place or "")
-            local predicted = device[i] and device[i][part]
+            local predicted = counted and device[i] and device[i][part]
             if places[place] or predicted and predicted > 0 then
                 row(run, label, predicted, sum(places[place] or {}))
             end
@@ -498,8 +508,8 @@ local function llama_rows(run, facts, o)
             end
         end
         local measured = sum(host)
-        local predicted = m and m.host[part]
-        if m and #order == 0
+        local predicted = counted and m and m.host[part]
+        if predicted and #order == 0
             and m.host.total == 0 then predicted = m[part] end -- a processor is the device
         if measured and measured.value > 0 or predicted and predicted > 0 then
             row(run, "host " .. names[part], predicted, measured)

@@ -84,6 +84,7 @@ static const log_row phrases[] = {
     { LLAMA, "name", "general.name str", LOG_REST, 0 },
     { LLAMA, "precision", "file type", LOG_REST, 0 },
     { LLAMA, "precision", "model ftype", LOG_REST, 0 },
+    { LLAMA, "precision", "= (guessed) ", LOG_REST, 0 },
     { LLAMA, "params", "model params", LOG_REAL, 0 },
     { LLAMA, "device", "GPU name: ", LOG_REST, 0 },
     { LLAMA, "total", "VRAM: ", LOG_SIZE, LOG_MIB },

@@ -196,6 +196,30 @@ test("a log is pasted as well as opened", function()
     equal(find(check((text:gsub("\n", "\r\n"))), "kv").error, 0.0)
 end)
 
+test("a log names its format as llama.cpp does", function()
+    local file = assert(io.open("tests/logs/llamacpp-llama-3.1-8b.log"))
+    local text = file:read("a")
+    file:close()
+    -- llama_model_ftype_name, llama-model-loader.cpp
+    for said, meant in pairs { ["IQ3_S mix - 3.66 bpw"] = "iq3_m", ["IQ2_XS - 2.3125 bpw"] = "iq2_xs",
+        ["TQ1_0 - 1.69 bpw ternary"] = "tq1_0", ["Q3_K - Large"] = "q3_k_l", Q6_K = "q6_k",
+        ["(guessed) Q2_K - Small"] = "q2_k_s",
+        ["Q5_K - Medium (guessed)"] = "q5_k_m", ["all F32"] = "fp32", Q8_0 = "q8_0" } do
+        equal(check((text:gsub("Q4_K %- Medium", said))).precision, meant)
+    end
+end)
+
+test("caches are predicted where the format of the weights is not known", function()
+    local file = assert(io.open("tests/logs/llamacpp-llama-3.1-8b.log"))
+    local text = file:read("a"):gsub("Q4_K %- Medium", "IQ4_K - 4.5 bpw") -- another engine's own
+    file:close()
+    local r = check(text)
+    equal(find(r, "weights").predicted, nil)
+    equal(find(r, "kv").error, 0.0)
+    assert(math.abs(find(r, "compute").error) < 0.05)
+    assert(r.missing[1]:find("precision", 1, true), r.missing[1])
+end)
+
 test("what is no log is refused in one line", function()
     raises(function() check("nothing\nof the kind") end, "check: the text has no line of vLLM's")
     raises(function() check(7) end, "check takes a log")

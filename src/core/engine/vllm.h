@@ -27,7 +27,9 @@ typedef struct {
     uint64_t row_bytes[PLAN_KINDS];     /* per token and layer */
     uint64_t printed_block;             /* the block size the engine prints */
     bool sees;                          /* has a vision tower */
-    uint64_t image_tokens, image_bytes; /* the largest image V1 profiles; 0: not known */
+    /* the largest image V1 profiles, 0: not known; as many of them as make a film; and what the
+     * tower holds of one while it runs, 0: not known */
+    uint64_t image_tokens, image_bytes, film, image_peak;
     bool windowed;                      /* some layers keep a window */
     /* bytes that loading adds to a rank of each stage: tables, what weights become, and what the
      * allocator does not split off */
@@ -61,7 +63,7 @@ uint64_t vllm_request_blocks(const oom_plan *p, const vllm_pool *pool, const oom
 /* ---- what is taken beside weights and pool (vllm_peak.c) ---- */
 
 /* A step on a device: sequences and tokens, and scratch of the matrix library. */
-typedef struct { uint64_t seqs, tokens, library; } vllm_step;
+typedef struct { uint64_t seqs, tokens, seq, library; } vllm_step;
 /* The scheduler's limits; tokens 0: V0's, which go by the prompt. */
 vllm_step vllm_limits(const oom_plan *p, const oom_device *d);
 /* The step within them that the profile run fills. */
@@ -80,7 +82,9 @@ bool vllm_copies_input(const oom_plan *p);
 /* ---- images in V1's profile run (vllm_encoder.c) ---- */
 
 void vllm_encoder_prepare(const oom_plan *p, vllm_own *own);
-/* What is kept of them while the text's layers run. */
+/* What the tower takes while they run, and what is kept of them while the text's layers run. */
+uint64_t vllm_encoder_peak(const oom_plan *p, const plan_class *c, const vllm_step *s,
+                           const oom_listener *l);
 uint64_t vllm_seen_images(const oom_plan *p, const plan_class *c, const vllm_step *s,
                           const oom_listener *l);
 

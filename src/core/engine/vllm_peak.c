@@ -41,6 +41,7 @@ vllm_step vllm_step_of(const oom_plan *p, vllm_step limits, uint64_t batch, uint
     s.tokens = s.tokens ? s.tokens : v0_tokens(p, seq);
     s.tokens = min_u64(s.tokens, sat_mul(s.seqs, seq));
     s.seqs = min_u64(s.seqs, s.tokens);
+    s.seq = seq;
     return s;
 }
 
@@ -150,15 +151,17 @@ uint64_t vllm_activations(const oom_plan *p, const plan_class *c, const vllm_ste
     uint64_t handed = p->n_stages > 1 ? sat_mul(2, rows) : 0;
     bool looks = vllm_of(p)->looks;
     uint64_t seen = looks ? vllm_seen_states(p, s->seqs, NULL) : vllm_seen_images(p, c, s, NULL);
-    uint64_t tower = looks ? vllm_tower_peak(p, s->seqs, NULL) : 0;
+    uint64_t tower = looks ? vllm_tower_peak(p, s->seqs, NULL) : vllm_encoder_peak(p, c, s, NULL);
 
     if (tower > sat_add(max_u64(step, last), seen))     /* the text's layers run after it */
         step = tower, last = seen = kept = 0;
     if (l) {
         if (last > step)
             sampler(p, s, l);
-        else if (step == tower)
+        else if (step == tower && looks)
             vllm_tower_peak(p, s->seqs, l);
+        else if (step == tower)
+            vllm_encoder_peak(p, c, s, l);
         else
             layer_step(p, s, experts - kept, l);
         if (s->library)

@@ -76,6 +76,19 @@ static void a_block_of_a_hybrid_is_as_long_as_its_state(void **state)
     assert_int_equal(kv("qwen3.5-9b", &o, 1, 1000), UINT64_C(17301504) * (2 + 3));
 }
 
+static void a_compressed_row_stands_for_several_tokens(void **state)
+{
+    oom_options o = { .gpu_layers = -1, .version = 26, .kv_k = oom_format_find("fp8"),
+                      .kv_v = oom_format_find("fp8") };
+    oom_capacity c = capacity("deepseek-v4-flash", "stored", "4x h200-sxm", &o, 600000);
+    double logged = 50.57 / 9.65, each = (double)c.kv_bytes / c.max_concurrency / (1 << 30);
+
+    (void)state;
+    /* Logged with 0.26 on four ranks (tests/truth/vllm.json, vllm-170): 50.57 GiB hold 9.65 requests
+     * of 600,000 tokens. A row for every token would be four times as much. */
+    assert_true(each > 0.75 * logged && each < 1.25 * logged);
+}
+
 static void latents_lie_on_every_rank(void **state)
 {
     oom_options o = { .gpu_layers = -1, .tp = 8 };
@@ -380,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_request_takes_whole_blocks),
         cmocka_unit_test(windows_share_the_pool_in_groups),
         cmocka_unit_test(a_block_of_a_hybrid_is_as_long_as_its_state),
+        cmocka_unit_test(a_compressed_row_stands_for_several_tokens),
         cmocka_unit_test(latents_lie_on_every_rank),
         cmocka_unit_test(v0_profiles_an_image_for_every_sequence),
         cmocka_unit_test(v0_cuts_prompts_of_long_models),

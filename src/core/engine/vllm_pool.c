@@ -76,9 +76,10 @@ void vllm_pool_prepare(const oom_plan *p, vllm_own *own)
         block = max_u64(block, pad_up(div_up(state, row), 16));
     own->printed_block = block;
     own->page_bytes = own->one_group ? 0 : max_u64(sat_mul(block, row), state);
-    for (uint32_t i = 0; i < p->n_kinds; i++)   /* smaller rows: more tokens in the same page */
-        own->block_tokens[i] = own->one_group || !own->row_bytes[i]
-                                   ? block : max_u64(own->page_bytes / own->row_bytes[i], 1);
+    /* smaller rows, and such as stand for several tokens: more tokens in the same page */
+    for (uint32_t i = 0; i < p->n_kinds; i++)
+        own->block_tokens[i] = own->one_group || !own->row_bytes[i] ? block
+                             : max_u64(own->page_bytes / own->row_bytes[i], 1) * p->kinds[i].ratio;
 }
 
 vllm_pool vllm_pool_of(const oom_plan *p, uint32_t s)
@@ -88,15 +89,11 @@ vllm_pool vllm_pool_of(const oom_plan *p, uint32_t s)
     uint32_t least = UINT32_MAX, most = 0;
     vllm_pool pool = { 0 };
 
-    if (own->one_group) {
-        for (uint32_t i = 0; i < p->n_kinds; i++) {
-            uint64_t rows = p->kinds[i].kind == OOM_CACHE_COMPRESSED
-                                ? div_up(own->printed_block, p->kinds[i].ratio)
-                                    : own->printed_block;
-
-            pool.block_bytes = sat_add(pool.block_bytes, sat_mul(sat_mul(stage->layers[i], rows),
-                                                                 own->row_bytes[i]));
-        }
+    if (own->one_group) {               /* compressed rows never: their rest is a state */
+        for (uint32_t i = 0; i < p->n_kinds; i++)
+            pool.block_bytes = sat_add(pool.block_bytes,
+                                       sat_mul(sat_mul(stage->layers[i], own->printed_block),
+                                               own->row_bytes[i]));
         pool.n_groups = 1;
         return pool;
     }

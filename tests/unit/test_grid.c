@@ -615,9 +615,13 @@ static void memory_that_runs_out_is_an_error_and_nothing_leaks(void **state)
         assert_true(fail_each_allocation(small_run, &queries[i]) > 6);
 }
 
-/* The view of a model as a GGUF file is built before the work begins, in the model's own memory. */
+/* The view of a model as a GGUF file is built before the work begins, in the model's own memory;
+ * llama.cpp asks it for more at points, and where layers stay in main memory. */
 static oom_status run_of_files(const oom_alloc *a, void *query)
 {
+    const oom_variant engines[] = {
+        variants[0], { .engine = oom_engine_find("llama.cpp"), .options = { .gpu_layers = -1 } },
+        { .engine = oom_engine_find("llama.cpp"), .options = { .gpu_layers = 1 } } };
     oom_model *m = oom_model_new(a, NULL);
     oom_precision file;
     oom_grid small = grid;
@@ -632,8 +636,12 @@ static oom_status run_of_files(const oom_alloc *a, void *query)
         const uint64_t picked[] = { 3, 1 };
 
         small.models = &m;
-        small.n_models = small.n_precisions = small.n_devices = small.n_variants = 1;
+        small.n_models = small.n_precisions = small.n_devices = 1;
+        small.variants = engines;
+        small.n_variants = COUNT(engines);
         small.precisions = &file;
+        small.seqs = seqs + SEQS - 2;
+        small.n_seqs = small.n_batches = 2;
         assert_int_equal(oom_precision_parse("q4_k_m", &file, NULL), OOM_OK);
         st = q->count_only || q->top || q->n_columns > 1 ? oom_grid_run(&small, q, a, &rows, NULL)
                                      : oom_grid_pick(&small, q, picked, 2, a, &rows, NULL);

@@ -250,6 +250,26 @@ static void queries_normed_over_all_heads_are_copied_out_of_the_joined_matrix(vo
     assert_int_equal(normed - plain, ((1 + 3 + 3) - (1 + 1 + 3)) * UINT64_C(512) * 4096 * 4);
 }
 
+static void a_falcon_with_a_norm_for_attention_alone_makes_the_other_later(void **state)
+{
+    oom_options o = { .gpu_layers = -1, .outputs = OOM_OUTPUTS_LAST };
+    const uint64_t rows = UINT64_C(512) * 4096 * 4;
+    uint64_t one, two;
+#define FALCON(norms) "{\"model_type\": \"falcon\", \"hidden_size\": 4096, \"vocab_size\": 1000, " \
+        "\"num_attention_heads\": 32, \"num_kv_heads\": 8, \"num_hidden_layers\": 2, " \
+        "\"ffn_hidden_size\": 1024, \"new_decoder_architecture\": true, " \
+        "\"num_ln_in_parallel_attn\": " norms "}"
+
+    (void)state;
+    one = ask(FALCON("1"), "gguf:f16", "h100-sxm", o, LOAD(1, 512)).device.activations;
+    two = ask(FALCON("2"), "gguf:f16", "h100-sxm", o, LOAD(1, 512)).device.activations;
+    /* of 512 x 4096 fp32 values: the stream, its norm, which the feed forward needs after attention,
+     * queries, keys and values as one (1 + 2 x 1/4), queries and keys turned; less than a tenth more
+     * for masks and positions. With a second norm the first is not there meanwhile. */
+    assert_in_range(one, rows * 19 / 4, rows * 19 / 4 + rows / 10);
+    assert_in_range(two, rows * 4, one - rows / 2);
+}
+
 #define GEMMA(type, more) "{\"model_type\": \"" type "\", \"hidden_size\": 64, " \
     "\"intermediate_size\": 128, \"num_attention_heads\": 4, \"num_key_value_heads\": 2, " \
     "\"head_dim\": 16, \"global_head_dim\": 64, \"vocab_size\": 1000, \"num_hidden_layers\": 4, " \
@@ -424,6 +444,7 @@ int main(void)
         cmocka_unit_test(what_the_engine_cannot_do_is_refused_in_its_words),
         cmocka_unit_test(the_257th_sequence_is_too_many),
         cmocka_unit_test(queries_normed_over_all_heads_are_copied_out_of_the_joined_matrix),
+        cmocka_unit_test(a_falcon_with_a_norm_for_attention_alone_makes_the_other_later),
         cmocka_unit_test(without_flash_attention_values_are_as_wide_as_the_widest_layers),
         cmocka_unit_test(a_layer_without_a_cache_attends_to_the_last_of_its_kind),
         cmocka_unit_test(where_no_layer_keeps_a_cache_nothing_is_known),

@@ -227,12 +227,31 @@ static oom_status read_a_log(oom_error *err)
     return status;
 }
 
+/* A configuration as the file that llama.cpp would read of it. */
+static oom_status view_as_a_file(oom_error *err)
+{
+    static const char t5[] = "{\"model_type\": \"t5\", \"d_model\": 64, \"num_layers\": 1, "
+        "\"num_heads\": 4, \"d_kv\": 16, \"d_ff\": 128, \"vocab_size\": 100}";
+    oom_model *m = oom_model_new(&oom_libc_alloc, err);
+    const oom_model *file;
+    oom_precision q8;
+    oom_status status = m ? oom_precision_parse("q8_0", &q8, err) : OOM_NOMEM;
+
+    if (status == OOM_OK)
+        status = read_config(m, "config.json", t5, sizeof t5 - 1, err);
+    if (status == OOM_OK)
+        status = oom_precision_inventory(m, &q8, &file, err);
+    oom_model_free(m);
+    return status;
+}
+
 static const struct { const char *name; oom_status (*work)(oom_error *err); } works[] = {
     { "a config.json", read_a_config },         { "shards", read_shards },
     { "loose scales", read_loose_scales },      { "a GGUF", read_one_gguf },
     { "a split GGUF", read_a_split_gguf },      { "a projector", read_with_projector },
     { "a preset", read_a_preset },              { "devices", read_devices_named },
     { "what was learned", read_what_was_learned }, { "a log", read_a_log },
+    { "a view", view_as_a_file },
 };
 #define N_WORKS (sizeof works / sizeof *works)
 

@@ -167,6 +167,36 @@ static void windows_were_kept_whole_before_4_56(void **state)
     assert_int_equal(parts("mistral-7b-v0.1", NULL, 1, 8192, 0).kv, UINT64_C(131072) * 4096);
 }
 
+/* A checkpoint as it is stored, with an empty tensor or without (packed ones have such an order of
+ * their groups). */
+static uint64_t weights_of_a_file(const char *engine, bool with_empty)
+{
+    oom_model *m = scene_model(s, "llama-3.1-8b");
+    const oom_tensor empty = { .role = OOM_ROLE_ATTN_Q, .n_dims = 2, .dims = { 0, 4096 } };
+    oom_memory x;
+    oom_plan *p;
+
+    m->from_file = true;
+    for (size_t i = 0; i < m->n_tensors; i++)
+        m->tensors[i].stored_bytes = 2 * m->tensors[i].params;
+    if (with_empty)
+        assert_int_equal(oom_model_add_tensor(m, &empty, NULL), OOM_OK);
+    p = scene_plan(s, m, "stored", NULL, engine, NULL);
+    assert_int_equal(oom_plan_memory(p, &(oom_load){ 1, 1, 0 }, &x, NULL, NULL), OOM_OK);
+    free(p);
+    oom_model_free(m);
+    return x.device.weights;
+}
+
+static void an_empty_tensor_takes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(weights_of_a_file("transformers", true),
+                     weights_of_a_file("transformers", false));
+    assert_int_equal(weights_of_a_file("vllm", true), weights_of_a_file("vllm", false));
+    assert_true(weights_of_a_file("transformers", false) >= 16060522496);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +211,7 @@ int main(void)
         cmocka_unit_test(exllama_kept_a_matrix_at_16_bits),
         cmocka_unit_test(logits_come_back_to_the_first_device),
         cmocka_unit_test(windows_were_kept_whole_before_4_56),
+        cmocka_unit_test(an_empty_tensor_takes_nothing),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -152,6 +152,30 @@ static void what_lies_elsewhere_is_not_kept(void **state)
     assert_int_equal(bench_peak(b, 0), 1024 + 4096);
 }
 
+static void a_layer_begins_where_its_first_operation_runs(void **state)
+{
+    bench *b = bench_new(0);
+    uint64_t peaks[1];
+    lc_t y;
+
+    (void)state;
+    lc_begin_layer(&b->g);
+    y = product(b, 0);
+    lc_expand(&b->g, y);
+    lc_begin_layer(&b->g);
+    y = lc_result(&b->g, LC_OP, LC_F32, lc_ne(1024, 1, 1, 1), &y, 1);
+    lc_expand(&b->g, y);
+    lc_begin_layer(&b->g);              /* one without any */
+    assert_true(lc_reserve(&b->g, peaks));
+    /* the input is taken before all layers; the product, the input given back; the result, the
+     * product given back */
+    assert_int_equal(b->g.n_events, 5);
+    assert_int_equal(b->g.marks[0], 1);
+    assert_int_equal(b->g.marks[1], 3);
+    assert_int_equal(b->g.marks[2], 5);
+    bench_free(b);
+}
+
 /* ---- what is too much, or missing ------------------------------------------------------------ */
 
 static void a_graph_larger_than_its_room_has_no_peaks(void **state)
@@ -261,6 +285,7 @@ int main(void)
         cmocka_unit_test(what_a_fused_operation_reads_outlives_it),
         cmocka_unit_test(a_place_is_not_taken_over_by_another_shape),
         cmocka_unit_test(what_lies_elsewhere_is_not_kept),
+        cmocka_unit_test(a_layer_begins_where_its_first_operation_runs),
         cmocka_unit_test(a_graph_larger_than_its_room_has_no_peaks),
         cmocka_unit_test(more_is_kept_than_there_is_room_for),
         cmocka_unit_test(more_is_copied_than_there_is_room_for),

@@ -420,6 +420,21 @@ local function cell_of(value, of, judged)
     }
 end
 
+--- What two rows of one cell differ in, for who must choose: the names, and one choice.
+local function apart(a, b)
+    local names = {}
+    for name, value in pairs(a) do
+        if type(value) == "string" and type(b[name]) == "string" and value ~= b[name] then
+            names[#names + 1] = name
+        end
+    end
+    if #names == 0 then return "; narrow the rows first" end
+    table.sort(names)
+    return (": their %s %s; narrow them first, as in :where{%s=%q}"):format(
+        table.concat(names, " and "), #names == 1 and "differs" or "differ", names[1],
+        a[names[1]])
+end
+
 --- A heat map of rows with the fields opts.x, opts.y and opts.v (or a list of lists of numbers).
 -- With opts.available (bytes, or the rows' own .available) a cell is per cent of it; a field
 -- "share" is of 1; else of the largest.
@@ -451,13 +466,13 @@ function M.heatmap(t, opts)
             units.bytes(available, { units = opts.units }))
     end
     fig.x_texts, fig.y_texts = axis_texts(fig.x, x), axis_texts(fig.y, y)
-    local column, line = {}, {}
+    local column, line, first = {}, {}, {}
     for i, value in ipairs(fig.x) do
         column[value] = i
     end
     for i, value in ipairs(fig.y) do
         line[value] = i
-        fig.cells[i] = {}
+        fig.cells[i], first[i] = {}, {}
     end
     for i, row in ipairs(rows) do
         local value = number(row[v], "heatmap", v)
@@ -466,10 +481,12 @@ function M.heatmap(t, opts)
         end
         local cells = fig.cells[line[row[y]]]
         if value and cells[column[row[x]]] then
-            fail("heatmap: more than one row for %s %s and %s %s; narrow the rows first", x,
-                fig.x_texts[column[row[x]]], y, fig.y_texts[line[row[y]]])
+            local other = first[line[row[y]]][column[row[x]]]
+            fail("heatmap: more than one row for %s %s and %s %s%s", x,
+                fig.x_texts[column[row[x]]], y, fig.y_texts[line[row[y]]], apart(other, row))
         end
         if value then
+            first[line[row[y]]][column[row[x]]] = row
             local of = judged and size(row.available, "heatmap", "available of row " .. i)
             cells[column[row[x]]] =
                 cell_of(value, of or judged and available or largest, judged)

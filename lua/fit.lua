@@ -178,7 +178,7 @@ function M.fit(opts)
     if own.top ~= nil and (math.type(own.top) ~= "integer" or own.top < 1) then
         error("fit: top takes a number of models, as in fit{top=10}", 0)
     end
-    local device = ask.need("fit", o, "device", "rtx-4090")
+    local device = ask.need("fit", o, "device", "local")
     local names = require("oomph.sweep").names("model", o.model or "all")
     local seq = ask.value(o, "seq")
     seq = seq and core.count(seq) or nil

@@ -302,7 +302,8 @@ void request_need_model(lua_State *L, const char *call, const request *r)
 void request_need_device(lua_State *L, const char *call, const request *r)
 {
     if (!r->device)
-        bind_error(L, "%s: no device is set; try device = \"rtx-4090\" or devices(\"rtx\")", call);
+        bind_error(L, "%s: no device is set; try device = \"local\", device = \"rtx-4090\" or "
+                      "devices(\"rtx\")", call);
 }
 
 void request_default_precisions(request *r)

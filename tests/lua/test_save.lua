@@ -51,7 +51,8 @@ test("a sweep is saved as what tells most about it", function()
     all:where { seq = 1024, batch = 1 }:save(path .. ".svg", "bars")
     assert(read(path .. ".svg"):find("by precision", 1, true))
     raises(function() all:save(path .. ".svg", "pie") end, 'save draws "plot"')
-    raises(function() all:heatmap() end, "heatmap: more than one row for seq 1Ki and batch 1")
+    raises(function() all:heatmap() end, "heatmap: more than one row for seq 1Ki and batch 1: "
+        .. "their precision differs; narrow them first, as in :where{precision=\"")
 end)
 
 os.remove(path)

@@ -51,7 +51,7 @@ TESTING := $(filter deps test bench coverage fuzz life valgrind reliability comp
              package-check lint check,$(MAKECMDGOALS))
 NEEDED  := $(if $(filter run,$(MAKECMDGOALS))$(TESTING),run) $(if $(TESTING),test) \
            $(if $(filter lint check,$(TESTING)),lint) $(if $(filter fuzz reliability,$(TESTING)),fuzz) \
-           $(if $(filter package-check,$(TESTING)),package)
+           $(if $(filter package-check,$(TESTING)),package) $(filter valgrind,$(TESTING))
 NEEDS   := $(if $(strip $(NEEDED)),need)
 
 .PHONY: all readme help deps run test bench lint coverage fuzz life golden install install-program install-library \

@@ -1,5 +1,5 @@
---- The man page, the shells' completions and the README's table, from the documentation that help
--- and Tab use: oomph scripts/manual.lua man|bash|zsh|fish|table, written to stdout.
+--- The man page and the shells' completions, from the documentation that help and Tab use:
+-- oomph scripts/manual.lua man|bash|zsh|fish, written to stdout.
 local docs, options = require("oomph.core").docs()
 
 -- The command line says itself what it takes.
@@ -34,7 +34,8 @@ function M.man()
         "oomph \\- says whether a language model fits on hardware", ".SH SYNOPSIS",
         ".B oomph", "[\\fIoptions\\fR] [\\fIFILE.lua\\fR [\\fIARGS\\fR...]]", ".SH DESCRIPTION",
         "An interactive shell, and a Lua interpreter for scripts, that counts what a model's weights, caches and",
-        "activations take on a device under an engine, before anything is downloaded, rented or started.", ".SH OPTIONS" }
+        "activations take on a device under an engine, before anything is downloaded, rented or started.",
+        "Without FILE it is the shell on a terminal; \\- is a script on standard input.", ".SH OPTIONS" }
     local function add(s) out[#out + 1] = s end
     for _, f in ipairs(flags()) do
         local names = {}
@@ -65,9 +66,14 @@ function M.man()
         ".TP", "\\fBOOMPH_MAX_MEMORY\\fR", "What a script may allocate, 2GiB unless set; 0 is no limit.",
         ".TP", "\\fBOOMPH_HISTORY\\fR, \\fBOOMPH_HISTORY_SIZE\\fR", "The history file (empty: none) and its entries, 10000 unless set.",
         ".TP", "\\fBNO_COLOR\\fR", "When not empty, no colour.",
+        ".TP", "\\fBVISUAL\\fR, \\fBEDITOR\\fR", "What edit() starts.",
+        ".TP", "\\fBXDG_CONFIG_HOME\\fR, \\fBXDG_STATE_HOME\\fR", "Stand for ~/.config and ~/.local/state.",
         ".SH FILES", ".TP", "\\fI~/.config/oomph/init.lua\\fR", "Runs at the start of an interactive session.",
         ".TP", "\\fI~/.config/oomph/lua/, presets/\\fR", "Stand before the files in the binary.",
-        ".TP", "\\fI~/.local/state/oomph/history\\fR", "What was typed." } do
+        ".TP", "\\fI~/.config/oomph/presets/learned/overhead.json\\fR", "What check(log, {learn=true}) learned.",
+        ".TP", "\\fI~/.config/oomph/prices.lua\\fR", "Returns the table that gpus{price=} takes, where a call gives none.",
+        ".TP", "\\fI~/.local/state/oomph/history\\fR", "What was typed.",
+        ".SH SEE ALSO", ".BR lua (1), readline (3)" } do
         add(s)
     end
     return table.concat(out, "\n")
@@ -119,15 +125,6 @@ function M.fish()
     return table.concat(lines, "\n")
 end
 
---- The README's table of functions, as Markdown.
-function M.table()
-    local lines = { "| call | what it does |", "|---|---|" }
-    for _, d in ipairs(docs) do
-        lines[#lines + 1] = ("| `%s` | %s |"):format(d.signature:gsub("|", "\\|"), d.sentence)
-    end
-    return table.concat(lines, "\n")
-end
-
 local make = M[arg[1]]
-if not make then error("usage: oomph scripts/manual.lua man|bash|zsh|fish|table", 0) end
+if not make then error("usage: oomph scripts/manual.lua man|bash|zsh|fish", 0) end
 print(make())

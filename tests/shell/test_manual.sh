@@ -18,10 +18,4 @@ if command -v bash >/dev/null; then
     is "bash completes an option" 0 "--sandbox" "" bash -c "$complete" x --sa --sa
     is "bash completes the value of --color" 0 "always" "" bash -c "$complete" x --color=al "--color = al"
 fi
-
-# The README's table is the documentation's, line by line, if there is one.
-if grep -q '^| call | what it does |' README.md; then
-    manual table >"$scratch/table"
-    holds "the README's table is what help says" sh -c 'grep -A 999 "^| call | what it does |" README.md | grep "^|" | diff - "$scratch/table"'
-fi
 finish

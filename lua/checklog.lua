@@ -158,7 +158,7 @@ end
 
 --- The version of a log that does not say it, by its wording (tests/truth has logs of each): the
 -- first engine alone kept blocks in main memory; how long loading took was told in these words
--- until 0.8.4, 0.12 and since; engines lost their numbers with 0.17; graphs count since 0.20.
+-- until 0.8.4, 0.12 and since; engines lost their numbers with 0.18; graphs count since 0.20.
 local function vllm_wording(facts)
     local function has(key) return value(facts, key) ~= nil end
     if has("cpu_blocks") then return "0.7", ", as it tells of blocks on the CPU" end

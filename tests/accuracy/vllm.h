@@ -1,4 +1,4 @@
-/* vllm.h: what vLLM logged at 141 start-ups (tests/truth/vllm.json) against what the engine `vllm`
+/* vllm.h: what vLLM logged at 143 start-ups (tests/truth/vllm.json) against what the engine `vllm`
  * says of the same settings. */
 #ifndef ACCURACY_VLLM_H
 #define ACCURACY_VLLM_H

@@ -125,13 +125,14 @@ local function reserve(o)
         costs = "nothing is kept free for others" } }
 end
 
---- Two, four, eight times the devices.
+--- Two, four, eight times the devices, as many as a machine can hold.
 local function device(o, _, at)
     local list = {}
     local groups = at.device.groups
     if #groups ~= 1 or not groups[1].id then return {} end
     for _, k in ipairs { 2, 4, 8 } do
         local n = at.device.n * k
+        if n > (groups[1].per_machine or 128) then break end
         local label = n .. "x " .. groups[1].id
         local set = { device = label }
         for _, degree in ipairs { "tp", "pp" } do

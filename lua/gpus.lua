@@ -81,7 +81,7 @@ local function counts_of(own)
     return list
 end
 
---- Every device times every count (machines with one memory are one), then the instances.
+--- Every device times every count of it that a machine can hold, then the instances.
 local function candidates(names, counts, instances)
     local list, about = {}, {}
     for _, name in ipairs(names) do
@@ -90,7 +90,8 @@ local function candidates(names, counts, instances)
         if facts.memory and facts.memory > 0 then
             for _, n in ipairs(counts) do
                 local label = n == 1 and name or n .. "x " .. name
-                if (n == 1 or not one.unified and facts.n * n <= 128) and not about[label] then
+                local most = one.per_machine or 128
+                if (n == 1 or facts.n * n <= most) and not about[label] then
                     about[label] = { device = one.id or name, count = n, memory = facts.memory * n }
                     list[#list + 1] = label
                 end

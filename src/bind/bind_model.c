@@ -74,6 +74,8 @@ void bind_push_device(lua_State *L, const oom_device *d)
     set_bool(L, "cpu", d->kind == OOM_DEVICE_CPU);
     set_int(L, "context", d->context_bytes);
     set_int(L, "capability", d->capability);
+    if (d->per_machine)
+        set_int(L, "per_machine", d->per_machine);
     if (d->bandwidth_bytes_per_s > 0) {
         lua_pushnumber(L, d->bandwidth_bytes_per_s);
         lua_setfield(L, -2, "bandwidth");

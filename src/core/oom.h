@@ -289,6 +289,7 @@ typedef struct {
     /* What engines took beyond their rules in logs of this device, in order of oom_engine_at. */
     uint64_t learned_bytes[OOM_MAX_ENGINES];
     uint32_t dies;              /* software sees this many devices; memory_bytes is of all */
+    uint32_t per_machine;       /* most of them in one machine; 0: as many as one likes */
 } oom_device;
 
 #define OOM_MAX_DEVICES 128     /* in one deployment; the largest single-job nodes have 72 */

@@ -53,7 +53,7 @@ static void fill(const read_preset *p, uint64_t ram_bytes, oom_device *d)
     const oom_value *r = p->record;
     const char *name = text_of(r, "name"), *capability = text_of(r, "compute_capability");
     double mib = real_of(r, "memory_mib_reported"), label = real_of(r, "memory_gb_marketing");
-    double count = real_of(r, "device_count");
+    double count = real_of(r, "device_count"), most = real_of(r, "per_machine");
     double torch_gib = real_of(r, "torch_total_gib"), limit = real_of(r, "gpu_limit_mib_default");
 
     *d = (oom_device){ .kind = kind_of(r),
@@ -84,6 +84,8 @@ static void fill(const read_preset *p, uint64_t ram_bytes, oom_device *d)
     d->usable_bytes = at_most(d->usable_bytes, d->memory_bytes);
     d->context_bytes = oom_device_context(d->kind, p->vendor, capability);
     d->capability = oom_device_capability(capability);
+    d->per_machine = most >= 1 && most <= OOM_MAX_DEVICES ? (uint32_t)most
+                   : d->kind == OOM_DEVICE_UNIFIED ? 1 : 0;    /* the machine's memory is its own */
     d->bandwidth_bytes_per_s = real_of(r, "bandwidth_gbs") * 1e9;
     d->fp16_flops = real_of(r, "fp16_tflops_dense") * 1e12;
 }

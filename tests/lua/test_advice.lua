@@ -72,6 +72,22 @@ test("the smallest number of each device that fits", function()
     equal(g.rows[1].device, "rtx-4060-ti-16gb")         -- least memory first
 end)
 
+test("a laptop has one GPU, and what shares the processor's memory is one a machine", function()
+    local o = ideal { precision = "fp16", device = { "rtx-4060-laptop", "m3-8gb", "rtx-4060" } }
+    local g = gpus(o)
+    equal(#g.rows, 1)                                   -- 7e9 x 2 + 1.07e9 of 8 GiB each
+    equal(g.rows[1].devices, "2x rtx-4060")
+    o.device = { "2x rtx-4060-laptop" }                 -- who has two of them knows better
+    equal(gpus(o).rows[1].devices, "2x rtx-4060-laptop")
+    for device, more in pairs { ["rtx-4060"] = true, ["rtx-4060-laptop"] = false } do
+        local found = false
+        for _, row in ipairs(advise(ideal { precision = "fp16", device = device }).rows) do
+            found = found or row.change:find("device = 2x", 1, true) ~= nil
+        end
+        equal(found, more, device)
+    end
+end)
+
 test("prices rank devices and instances", function()
     local o = ideal { precision = "fp16", price = { l4 = 0.8, ["2x rtx-3060-12gb"] = 0.3,
         ["node.large"] = { device = "l4", count = 4, price = 0.2 } } }

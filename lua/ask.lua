@@ -131,10 +131,6 @@ function M.load_words(r)
     return text
 end
 
-function M.layout(headers, rows, o)
-    o = o or {}
-    o.units = result.units()
-    return require("oomph.table").layout(headers, rows, o)
-end
+M.layout, M.layout_first = result.layout, result.layout_first
 
 return M

@@ -83,8 +83,8 @@ function quant.grid(r)
         rows[i] = { row.precision, row.weights, row.total, row.free, row.fits,
             row.maxseq, row.reason }
     end
-    return { "precision", { "weights", unit = "bytes" }, { "total", unit = "bytes" },
-        { "free", unit = "bytes", round = "down" },
+    return { "precision", { "weights", unit = "bytes", lesser = true },
+        { "total", unit = "bytes", lesser = true }, { "free", unit = "bytes", round = "down" },
         "fits", { "longest seq", unit = "count" }, "reason" }, rows
 end
 
@@ -209,8 +209,8 @@ local function fit_rows(r, n)
         rows[i] = { row.model, row.params, row.precision, row.total, row.free }
         if r.devices then table.insert(rows[i], 2, row.device) end
     end
-    local headers = { "model", { "params", unit = "params" }, "precision",
-        { "total", unit = "bytes" }, { "free", unit = "bytes", round = "down" } }
+    local headers = { "model", { "params", unit = "params", lesser = true }, "precision",
+        { "total", unit = "bytes", lesser = true }, { "free", unit = "bytes", round = "down" } }
     if r.devices then table.insert(headers, 2, "device") end
     return headers, rows
 end
@@ -221,10 +221,7 @@ function fit.show(r)
     local head = "What runs on " .. r.device .. ", " .. ask.load_words(r)
         .. (r.seq and "" or ", seq 8Ki or the model's context if shorter")
     if r.n == 0 then return head .. "\nno model fits" end
-    local n = math.min(#r.rows, SHOWN)
-    local text = head .. "\n" .. ask.layout(fit_rows(r, n))
-    if #r.rows > n then text = text .. "\n… " .. #r.rows - n .. " smaller ones in .rows" end
-    text = text .. "\n" .. r.n .. " of " .. r.of .. (r.devices and " pairs fit" or " models fit")
+    local text = head .. "\n" .. ask.layout_first(r, fit_rows, SHOWN) .. "\n" .. r.n .. " of " .. r.of .. (r.devices and " pairs fit" or " models fit")
     if r.impossible > 0 then text = text .. "; " .. r.impossible .. " cannot run so at all" end
     if r.short > 0 then text = text .. "; " .. r.short .. " left out: their context is shorter" end
     return text

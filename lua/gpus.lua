@@ -177,7 +177,8 @@ end
 local gpus = {}
 
 local function grid(r, n)
-    local headers = { "devices", { "memory", unit = "bytes" }, { "needs each", unit = "bytes" },
+    local headers = { "devices", { "memory", unit = "bytes", lesser = true },
+        { "needs each", unit = "bytes", lesser = true },
         { "free each", unit = "bytes", round = "down" }, { "largest batch", unit = "count" } }
     if r.priced then table.insert(headers, 2, { "per hour", align = "right" }) end
     local rows = {}
@@ -200,10 +201,7 @@ function gpus.show(r)
     if #r.rows == 0 then
         return head .. "\nnone of " .. units.group(r.of) .. " fits; advise() says what would help"
     end
-    local n = math.min(#r.rows, SHOWN)
-    local text = head .. "\n" .. ask.layout(grid(r, n))
-    if #r.rows > n then text = text .. "\n… " .. #r.rows - n .. " more in .rows" end
-    return text .. "\n" .. r.n .. " of " .. r.of
+    return head .. "\n" .. ask.layout_first(r, grid, SHOWN) .. "\n" .. r.n .. " of " .. r.of
         .. " devices, each in the smallest number that fits, "
         .. (r.priced and "cheapest first"
             or "by memory; price={[\"l4\"]=0.7} or prices.lua ranks by cost")

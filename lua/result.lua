@@ -17,11 +17,23 @@ local unit = M.units
 
 local function opts() return { units = unit() } end
 
-local function layout(headers, rows, o)
+--- A table in the units, of the rows and of the width that are asked for.
+function M.layout(headers, rows, o)
     o = o or {}
     o.units = unit()
     o.rows, o.width = asked.rows or o.rows, asked.width
     return require("oomph.table").layout(headers, rows, o)
+end
+
+local layout = M.layout
+
+--- The first rows of r, laid out by its grid(r, n): `most`, or as many as are asked for.
+function M.layout_first(r, grid, most)
+    most = asked.rows or most
+    local n = most == "all" and #r.rows or math.min(#r.rows, most)
+    local headers, rows = grid(r, n)
+    return layout(headers, rows, { rows = "all",
+        left_out = n < #r.rows and { after = n, count = #r.rows - n } or nil })
 end
 
 local function with_opts(t)
@@ -455,17 +467,18 @@ function models.show(r)
         return { m.id, units.count(m.params), active, m.attention,
             units.group(m.kv_bytes_per_token), m.context and units.ki(m.context) or "", m.released }
     end)
-    return layout({ "model", { "params", align = "right" }, { "active", align = "right" },
-        "attention",
-        { "KV B/token", align = "right" }, { "context", align = "right" }, "released" }, rows)
+    return layout({ "model", { "params", align = "right" },
+        { "active", align = "right", lesser = true }, { "attention", lesser = true },
+        { "KV B/token", align = "right", lesser = true }, { "context", align = "right" },
+        { "released", lesser = true } }, rows)
         .. "\n" .. #rows .. (#rows == 1 and " model" or " models")
 end
 
 local devices = {}
 
 function devices.grid(r)
-    return { "device", { "memory", unit = "bytes" }, { "usable", unit = "bytes" }, "GB/s",
-        "TFLOP/s fp16" },
+    return { "device", { "memory", unit = "bytes" }, { "usable", unit = "bytes", lesser = true },
+        { "GB/s", lesser = true }, { "TFLOP/s fp16", lesser = true } },
         column(r.rows, function(d)
             return { d.id, d.memory, d.usable, d.bandwidth and d.bandwidth / 1e9, d.flops
                 and d.flops / 1e12 }
@@ -521,7 +534,7 @@ end
 
 function M.show(r)
     local text = in_units_of(r, kind_of(r).show, r)
-    return asked.width and text or term.fold(text) -- tables and charts are no wider
+    return term.fold(text, asked.width) -- tables and charts are no wider
 end
 
 local methods = {}

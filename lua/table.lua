@@ -15,7 +15,8 @@ local MAX_WIDTH = 400
 -- Headers are strings, or {name, unit="bytes"|"tokens"|"params"|"count"|"percent"|text, align=}.
 local function header_of(h)
     if type(h) == "table" then
-        return { name = tostring(h.name or h[1]), unit = h.unit, align = h.align, round = h.round }
+        return { name = tostring(h.name or h[1]), unit = h.unit, align = h.align, round = h.round,
+            lesser = h.lesser }
     end
     return { name = tostring(h) }
 end
@@ -137,8 +138,29 @@ local function total_width(columns)
     return total
 end
 
--- Make the columns fit: cut text, then leave out columns from the middle. Returns the columns to
--- show and the names of those left out.
+-- The place of the column that is missed least: a lesser one, else one in the middle.
+local function least_missed(columns)
+    for c = #columns, 1, -1 do
+        if columns[c].lesser then return c end
+    end
+    return #columns // 2 + 1
+end
+
+-- All columns but those not kept, each run of which leaves a mark.
+local function marked(columns, kept, mark)
+    local list, k = {}, 1
+    for _, column in ipairs(columns) do
+        if column == kept[k] then
+            list[#list + 1], k = column, k + 1
+        elseif list[#list] ~= mark then
+            list[#list + 1] = mark
+        end
+    end
+    return list
+end
+
+-- Make the columns fit: cut text, then leave out columns. Returns the columns to show and the names
+-- of those left out.
 local function narrowed(columns, width, ellipsis)
     for _, column in ipairs(columns) do
         local excess = total_width(columns) - width
@@ -147,27 +169,20 @@ local function narrowed(columns, width, ellipsis)
             column.width = math.max(least, column.width - excess)
         end
     end
-    if total_width(columns) <= width then
-        return columns, {}
+    local mark = { title = ellipsis, width = term.width(ellipsis), texts = {} }
+    local kept, gone, names = table.move(columns, 1, #columns, 1, {}), {}, {}
+    local shown = columns
+    while #kept > 1 and total_width(shown) > width do
+        gone[table.remove(kept, least_missed(kept))] = true
+        shown = marked(columns, kept, mark)
     end
-    local kept, left_out = table.move(columns, 1, #columns, 1, {}), {}
-    local mark = { title = ellipsis, width = term.width(ellipsis), texts = {}, mark = true }
-    local place
-    while #kept > 1 and total_width(kept) + GAP + mark.width > width do
-        place = #kept // 2 + 1
-        table.insert(left_out, table.remove(kept, place))
+    if #kept == 1 and total_width(shown) > width then
+        kept[1].width = math.max(1, width - (total_width(shown) - kept[1].width))
     end
-    if #kept == 1 then
-        kept[1].width = math.min(kept[1].width, math.max(1, width - GAP - mark.width))
-    end
-    table.insert(kept, place or #kept + 1, mark)
-    local names = {}
     for _, column in ipairs(columns) do
-        for _, gone in ipairs(left_out) do
-            names[#names + 1] = gone == column and column.name or nil
-        end
+        names[#names + 1] = gone[column] and column.name or nil
     end
-    return kept, names
+    return shown, names
 end
 
 -- Which rows are shown: their indices, with false where some were left out.
@@ -230,7 +245,8 @@ end
 --- Lay out rows under headers.
 -- @param headers list of strings or
 --        {name, unit="bytes"|"tokens"|"params"|"count"|"percent"|text, align="right"|"left",
---        round="down"|"up" of bytes: free space is rounded down, as in charts}
+--        round="down"|"up" of bytes: free space is rounded down, as in charts,
+--        lesser=true: left out before the others where there is no room, the last one first}
 -- @param rows    list of lists; nil and NaN are empty cells, true and false a tick and a cross
 -- @param opts    {width=, ascii=, units=, rows=most rows shown or "all" (40 unless given),
 --        left_out={after=, count=}: rows the caller left out after so many of those given}

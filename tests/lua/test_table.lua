@@ -46,6 +46,17 @@ llama-3.1-8b        14.96         62.50
 … 2 columns left out: fits, seq]])
 end)
 
+test("lesser columns are left out first, the last one first, and each gap is marked", function()
+    local headers = { "a", { "bbbb", lesser = true }, "c", { "dddd", lesser = true }, "e" }
+    local rows = { { "1", "2", "3", "4", "5" } }
+    equal(tables.layout(headers, rows, { width = 19 }), "a  bbbb  c  dddd  e\n─  ────  ─  ────  ─\n1     2  3     4  5")
+    equal(tables.layout(headers, rows, { width = 18 }),
+        "a  bbbb  c  …  e\n─  ────  ─  ─  ─\n1     2  3     5\n… 1 column left o…")
+    equal(tables.layout(headers, rows, { width = 15 }),
+        "a  …  c  …  e\n─  ─  ─  ─  ─\n1     3     5\n… 2 columns le…")
+    equal(tables.layout(headers, rows, { width = 12 }), "a  …  e\n─  ─  ─\n1     5\n… 3 columns…")
+end)
+
 test("no table is wider than it may be", function()
     for width = 10, 120, 7 do
         for one in (tables.layout(HEADERS, ROWS, { width = width }) .. "\n"):gmatch("(.-)\n") do

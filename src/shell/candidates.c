@@ -95,6 +95,29 @@ static void sort_found(void)
     found.n = kept;
 }
 
+/* Pushes what `name` is in the table at the top, by raw access; through an __index that is a
+ * table, never one that is a function. The table stays below. */
+static void raw_field(lua_State *L, const char *name)
+{
+    int at = lua_gettop(L);
+
+    lua_pushvalue(L, at);
+    for (int step = 0; step < 8 && lua_istable(L, -1); step++) {
+        lua_pushstring(L, name);
+        if (lua_rawget(L, -2) != LUA_TNIL)
+            goto out;
+        lua_pop(L, 1);
+        if (!lua_getmetatable(L, -1))
+            break;
+        lua_pushliteral(L, "__index");
+        lua_rawget(L, -2);
+    }
+    lua_pushnil(L);
+out:
+    lua_replace(L, at + 1);
+    lua_settop(L, at + 1);
+}
+
 /* ---- inside strings -------------------------------------------------------------------------- */
 
 static const char *option_kind(const char *key)
@@ -107,13 +130,13 @@ static const char *option_kind(const char *key)
     return NULL;
 }
 
-/* Which catalogue the string is about; "file" and "topic" are ours. */
+/* Which catalogue the string is about; "file", "module" and "topic" are ours. */
 static const char *string_kind(const context *c)
 {
     static const char *const calls[][2] = {
         { "models", "model" }, { "inspect", "model" }, { "devices", "device" }, { "help", "topic" },
         { "dofile", "file" }, { "loadfile", "file" }, { "check", "file" }, { "save", "file" },
-        { "io.open", "file" }, { "io.lines", "file" },
+        { "io.open", "file" }, { "io.lines", "file" }, { "require", "module" },
     };
     const char *kind = option_kind(c->key);
 
@@ -188,6 +211,20 @@ static void gather_topics(filter *f)
     sort_found();
 }
 
+static void gather_modules(filter *f)
+{
+    lua_State *L = f->s->L;
+    const char *path;
+
+    environment_push_libraries(L);
+    raw_field(L, "package");
+    raw_field(L, "path");
+    path = f->s->options->sandbox ? NULL : lua_tostring(L, -1);
+    lookup_modules(path ? path : "", f->word, offer_name, f);
+    lua_pop(L, 3);
+    sort_found();
+}
+
 static bool looks_like_path(const char *word)
 {
     return *word == '/' || *word == '.' || *word == '~' || strchr(word, '/') != NULL;
@@ -210,6 +247,8 @@ static bool gather_string(const context *c, filter *f)
         f->substring = pass == 1;
         if (!strcmp(kind, "topic"))
             gather_topics(f);
+        else if (!strcmp(kind, "module"))
+            gather_modules(f);
         else
             bind_names(f->s->catalogue, kind, offer, f);
     }
@@ -285,29 +324,6 @@ static void gather_names(const context *c, filter *f, bool empty_prompt)
         if (*f->word)
             sort_found();               /* otherwise functions first, then options */
     }
-}
-
-/* Pushes what `name` is in the table at the top, by raw access; through an __index that is a
- * table, never one that is a function. The table stays below. */
-static void raw_field(lua_State *L, const char *name)
-{
-    int at = lua_gettop(L);
-
-    lua_pushvalue(L, at);
-    for (int step = 0; step < 8 && lua_istable(L, -1); step++) {
-        lua_pushstring(L, name);
-        if (lua_rawget(L, -2) != LUA_TNIL)
-            goto out;
-        lua_pop(L, 1);
-        if (!lua_getmetatable(L, -1))
-            break;
-        lua_pushliteral(L, "__index");
-        lua_rawget(L, -2);
-    }
-    lua_pushnil(L);
-out:
-    lua_replace(L, at + 1);
-    lua_settop(L, at + 1);
 }
 
 /* Offers the string keys of the table at the top, and of the tables its reads fall through to. */

@@ -93,6 +93,62 @@ int lookup_load(lua_State *L, const char *module)
     return luaL_loadbufferx(L, f->text, f->bytes, path, "t");
 }
 
+/* ---- names of modules ------------------------------------------------------------------------ */
+
+typedef struct { lookup_offer *offer; void *ctx; const char *head; size_t head_bytes; } listing;
+
+/* The files of a folder that one place of package.path leads to: `before`?`after`, where the name
+ * begins with the listing's head, "a.b." of "a.b.c". */
+static void list_place(const listing *l, const char *before, size_t n, const char *after)
+{
+    char folder[2048], path[4096], name[512];
+    size_t stem = strcspn(after, "/;"), rest = strcspn(after, ";") - stem;
+    struct dirent *entry;
+    DIR *dir;
+
+    snprintf(folder, sizeof folder, "%.*s%.*s", (int)n, before, (int)l->head_bytes, l->head);
+    for (char *dot = folder + n; n < sizeof folder && *dot; dot++)
+        *dot = *dot == '.' ? '/' : *dot;
+    dir = opendir(*folder ? folder : ".");
+    while (dir && (entry = readdir(dir)) != NULL) {
+        size_t all = strlen(entry->d_name);
+        const char *end = entry->d_name + all - stem;
+
+        if (all <= stem || strncmp(end, after, stem) != 0 ||
+            memchr(entry->d_name, '.', all - stem))     /* a dot means a folder */
+            continue;
+        snprintf(path, sizeof path, "%s/%s%.*s", folder, entry->d_name, (int)rest, after + stem);
+        snprintf(name, sizeof name, "%.*s%.*s", (int)l->head_bytes, l->head, (int)(all - stem),
+                 entry->d_name);
+        if (rest == 0 || access(path, R_OK) == 0)
+            l->offer(l->ctx, name);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+void lookup_modules(const char *path, const char *word, lookup_offer *offer, void *ctx)
+{
+    const char *dot = strrchr(word, '.');
+    listing l = { offer, ctx, word, dot ? (size_t)(dot - word) + 1 : 0 };
+    bool ours = *word && strncmp(word, "oomph.", strnlen(word, 6)) == 0;
+    char name[256];
+
+    for (const char *end; *path; path = *end ? end + 1 : end) {
+        const char *mark = strchr(path, '?');
+
+        end = path + strcspn(path, ";");
+        if (mark && mark < end && (mark == path || mark[-1] == '/'))
+            list_place(&l, path, (size_t)(mark - path), mark + 1);
+    }
+    for (size_t i = 0; ours && i < embed_count; i++)
+        if (strncmp(embed_files[i].name, "lua/", 4) == 0) {
+            snprintf(name, sizeof name, "oomph.%s", embed_files[i].name + 4);
+            name[strlen(name) - 4] = 0;         /* .lua */
+            offer(ctx, name);
+        }
+}
+
 /* ---- presets --------------------------------------------------------------------------------- */
 
 /* The files of one folder, merged over the three places; gathered on first need and kept, since

@@ -44,6 +44,10 @@ const char *lookup_state_dir(void);
 /* Loads lua/NAME.lua as a chunk on the stack: from OOMPH_PATH, the configuration, the binary.
  * Returns Lua's status, or -1 when there is no such module (nothing pushed). */
 int lookup_load(lua_State *L, const char *module);
+/* Offers the names of the modules that could begin with `word`: files along a path written like
+ * package.path ("" for none), and ours where it begins like "oomph.". */
+typedef bool lookup_offer(void *ctx, const char *name);
+void lookup_modules(const char *path, const char *word, lookup_offer *offer, void *ctx);
 /* Preset files of both kinds, in the same order; for read_catalogue_new. */
 extern const read_source lookup_presets;
 /* Records in the preset files of a folder, for the banner, without parsing them. */

@@ -270,8 +270,7 @@ end
 --- A value of an option as text.
 function M.label(v)
     if type(v) == "table" then
-        return v.name or (v.k and v.k .. "/" .. v.v) or v.params and "table"
-            or v.memory and tostring(math.tointeger(v.memory) or v.memory) or "table"
+        return v.name or v.k and v.k .. "/" .. v.v or "table"
     end
     return tostring(type(v) == "number" and math.tointeger(v) or v)
 end
@@ -281,6 +280,7 @@ local function is_path(v) return v:find("^[/.~]") or v:find("%.json$") or v:find
 -- The name a model or device has in every result, so that rows and conditions meet whatever was
 -- typed; what has no such name (a file, a size, this machine) keeps what was typed.
 local function proper_name(name, v)
+    if name == "device" and type(v) ~= "string" then return core.device_facts(v).label end
     if type(v) ~= "string" then return M.label(v) end
     if name == "model" then
         local facts = core.model_facts(v)

@@ -80,10 +80,26 @@ local function csv_cell(v)
     return v:find("[\",\n\r]") and '"' .. v:gsub('"', '""') .. '"' or v
 end
 
-local function cells_of(axis, values)
-    local cells = { axis = axis }
-    for i, v in ipairs(values) do cells[i] = csv_cell(v) end
+-- A column is of one type from its first row on, since its readers guess it from the first rows:
+-- whole numbers beside fractions are fractions, numbers of layers beside "all" and true are words.
+-- `all`: the values of the whole sweep, of which `values` may be a slice.
+local function cells_of(axis, values, all)
+    local cells, seen = { axis = axis }, {}
+    for _, v in ipairs(all) do seen[math.type(v) or type(v)] = true end
+    local mixed = (seen.integer or seen.float) and (seen.string or seen.boolean)
+    for i, v in ipairs(values) do
+        if mixed and type(v) ~= "string" then
+            v = v == true and "all" or v == false and "none" or label(v) .. " layers"
+        end
+        cells[i] = seen.float and not mixed and tostring(v + 0.0) or csv_cell(v)
+    end
     return cells
+end
+
+local function values_of(axes, option)
+    local values = {}
+    for i, variant in ipairs(axes.variants) do values[i] = variant[option] end
+    return values
 end
 
 --- What core.rows_csv takes for each column: its name, or an axis with its cells.
@@ -94,14 +110,26 @@ local function csv_columns(st, axes, names)
         if kind ~= "axis" then
             columns[c] = name
         elseif option then
-            local values = {}
-            for i, variant in ipairs(axes.variants) do values[i] = variant[option] end
-            columns[c] = cells_of(axis, values)
+            columns[c] = cells_of(axis, values_of(axes, option), values_of(st.axes, option))
         else
-            columns[c] = cells_of(axis, labels[name])
+            columns[c] = cells_of(axis, labels[name], labels[name])
         end
     end
     return columns
+end
+
+-- The names of columns. One that may hold quotes has them in its name, too: DuckDB looks for them
+-- in the first rows only.
+local function csv_header(names, columns)
+    local cells = {}
+    for c, name in ipairs(names) do
+        local quotes = name == "reason"
+        for _, cell in ipairs(type(columns[c]) == "table" and columns[c] or {}) do
+            quotes = quotes or cell:find('"', 1, true)
+        end
+        cells[c] = quotes and '"' .. name .. '"' or name
+    end
+    return table.concat(cells, ",") .. "\n"
 end
 
 local CHUNK = 20000         -- rows written at once
@@ -158,7 +186,7 @@ end
 --- Writes the rows as CSV and says how many.
 local function produce_csv(self, write)
     local st, names = state(self), file_columns(self)
-    write(table.concat(names, ",") .. "\n")
+    write(csv_header(names, csv_columns(st, st.axes, names)))
     if rows_of.answered(st) or st.stored and not st.stored.stopped then
         return put_rows(rows_of.stored(self), csv_columns(st, st.axes, names), write)
     end

@@ -342,7 +342,10 @@ static void deployment_from_table(lua_State *L, int index, bind_deployment *d)
     if (lua_getfield(L, index, "name") == LUA_TSTRING)
         snprintf(device->name, sizeof device->name, "%s", lua_tostring(L, -1));
     lua_pop(L, 1);
-    snprintf(d->label, sizeof d->label, "%s", device->name);
+    if (count > 1)
+        snprintf(d->label, sizeof d->label, "%ux %s", (unsigned)count, device->name);
+    else
+        snprintf(d->label, sizeof d->label, "%s", device->name);
 }
 
 static bind_deployment *new_deployment(lua_State *L)

@@ -155,9 +155,19 @@ oom_device read_device_record(const read_preset *p)
 
 /* ---- what people write ---- */
 
-/* Bytes alone: a device of that size, of which everything can be used. */
+/* Bytes alone: a device of that size, of which everything can be used. A bare number gets a unit,
+ * so that its name is none. */
 static void sized(uint64_t bytes, const char *text, oom_device *d)
 {
+    char number[32];
+
+    if (!text[strspn(text, "0123456789")]) {
+        uint64_t unit = bytes % GIB == 0 ? GIB : bytes % MIB == 0 ? MIB : 1;
+
+        snprintf(number, sizeof number, "%llu%s", (unsigned long long)(bytes / unit),
+                 unit == GIB ? "GiB" : unit == MIB ? "MiB" : "B");
+        text = number;
+    }
     *d = (oom_device){ .kind = OOM_DEVICE_GPU, .memory_bytes = bytes, .usable_bytes = bytes,
                        .usable_known = true, .dies = 1,
                        .context_bytes = oom_device_context(OOM_DEVICE_GPU, NULL, NULL) };

@@ -80,7 +80,7 @@ test("a sweep is written whole, as csv, json and markdown", function()
     local s = sweep { model = "llama-3.1-8b", device = { "rtx-4090", "3x l4" }, precision = "fp16",
         seq = 1000 }
     local m = memory { model = "llama-3.1-8b", device = "rtx-4090", precision = "fp16", seq = 1000 }
-    equal(s:csv(), "model,precision,device,seq,batch,total,free,fits,reason\n"
+    equal(s:csv(), "model,precision,device,seq,batch,total,free,fits,\"reason\"\n"
         .. "llama-3.1-8b,fp16,rtx-4090,1000,1," .. m.total .. "," .. m.free .. ",TRUE,\n"
         .. "llama-3.1-8b,fp16,3x l4,1000,1,,,,\"tp=3 does not divide the 32 attention heads of llama-3.1-8b\"")
     local path = os.tmpname()

@@ -229,6 +229,7 @@ test("every column of a file has one type, names with commas and quotes come bac
         unified = { true, false }, seq = { 1000, "32Ki" }, batch = { 1, 200 },
         show = { "total", "free", "fits", "params", "kv", "maxbatch", "maxseq" } }
     local records = cells_of(s:csv())
+    records[1][#records[1]] = "reason"                  -- its name has the quotes it may hold
     os.remove(path)
     os.remove(folder)
     equal(#records, #s + 1)
@@ -245,4 +246,34 @@ test("every column of a file has one type, names with commas and quotes come bac
         assert(i == 1 or (record[#record] == "") == (record[#record - 7] ~= ""), table.concat(record, "|"))
     end
     assert(found[path], path)
+end)
+
+-- DuckDB judges columns, and whether there are quotes, by the first 20 480 rows.
+test("a column's first rows tell its type, and the names of columns whether there are quotes", function()
+    local function column(o, name)
+        local rest = { model = "qwen3-30b-a3b", device = "l4", precision = "q4_k_m", seq = 64,
+            engine = "llama.cpp" }
+        for k, v in pairs(o) do rest[k] = v end
+        local records, list = cells_of(sweep(rest):csv() .. "\n"), {}
+        for c, title in ipairs(records[1]) do
+            for r = 2, title == name and #records or 0 do list[r - 1] = records[r][c] end
+        end
+        return list
+    end
+    equal(column({ utilization = { 1, 0.5 } }, "utilization"), { "1.0", "0.5" })
+    equal(column({ gpu_layers = { 3, 9 } }, "gpu_layers"), { "3", "9" })
+    equal(column({ gpu_layers = { 3, "all" } }, "gpu_layers"), { "3 layers", "all" })
+    equal(column({ cpu_moe = { 3, true, false } }, "cpu_moe"), { "3 layers", "all", "none" })
+    equal(column({ cpu_moe = { true, false } }, "cpu_moe"), { "TRUE", "FALSE" })
+    equal(column({ device = { 2 ^ 34, "l4", { memory = 10 ^ 10, count = 2 } }, engine = "generic" },
+        "device"), { "16GiB", "l4", "2x 10000000000B" })
+    local path = os.tmpname()
+    sweep { model = "gpt2", device = "l4", precision = "fp16", utilization = { 1, 0.5 },
+        seq = range(1, 1000), batch = range(1, 300), to = path }        -- three slices
+    local ones = 0
+    for line in io.lines(path) do ones = ones + (line:find(",1.0,l4,", 1, true) and 1 or 0) end
+    os.remove(path)
+    equal(ones, 300000)
+    local s = sweep { model = "gpt2", device = { "l4", "m3-24gb" }, engine = "vllm", seq = 64 }
+    assert(s:csv():find(',fits,"reason"\n', 1, true))
 end)

@@ -221,7 +221,8 @@ function fit.show(r)
     local head = "What runs on " .. r.device .. ", " .. ask.load_words(r)
         .. (r.seq and "" or ", seq 8Ki or the model's context if shorter")
     if r.n == 0 then return head .. "\nno model fits" end
-    local text = head .. "\n" .. ask.layout_first(r, fit_rows, SHOWN) .. "\n" .. r.n .. " of " .. r.of .. (r.devices and " pairs fit" or " models fit")
+    local text = head .. "\n" .. ask.layout_first(r, fit_rows, SHOWN) .. "\n" .. r.n .. " of "
+        .. r.of .. (r.devices and " pairs fit" or " models fit")
     if r.impossible > 0 then text = text .. "; " .. r.impossible .. " cannot run so at all" end
     if r.short > 0 then text = text .. "; " .. r.short .. " left out: their context is shorter" end
     return text

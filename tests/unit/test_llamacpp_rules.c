@@ -270,6 +270,15 @@ static void a_falcon_with_a_norm_for_attention_alone_makes_the_other_later(void 
     assert_in_range(two, rows * 4, one - rows / 2);
 }
 
+static void a_step_of_phi_2_ends_with_the_logits_and_what_they_are_made_from(void **state)
+{
+    oom_memory m = ask("phi-2", "q4_k_m", "h100-sxm", (oom_options)ALL_LAYERS, LOAD(1, 512));
+
+    (void)state;
+    /* 512 rows of 51,200 words and of 2560 values, fp32: the 105.00 MiB of its logs */
+    assert_int_equal(m.device.activations, 512 * (51200 + 2560) * 4);
+}
+
 #define GEMMA(type, more) "{\"model_type\": \"" type "\", \"hidden_size\": 64, " \
     "\"intermediate_size\": 128, \"num_attention_heads\": 4, \"num_key_value_heads\": 2, " \
     "\"head_dim\": 16, \"global_head_dim\": 64, \"vocab_size\": 1000, \"num_hidden_layers\": 4, " \
@@ -445,6 +454,7 @@ int main(void)
         cmocka_unit_test(the_257th_sequence_is_too_many),
         cmocka_unit_test(queries_normed_over_all_heads_are_copied_out_of_the_joined_matrix),
         cmocka_unit_test(a_falcon_with_a_norm_for_attention_alone_makes_the_other_later),
+        cmocka_unit_test(a_step_of_phi_2_ends_with_the_logits_and_what_they_are_made_from),
         cmocka_unit_test(without_flash_attention_values_are_as_wide_as_the_widest_layers),
         cmocka_unit_test(a_layer_without_a_cache_attends_to_the_last_of_its_kind),
         cmocka_unit_test(where_no_layer_keeps_a_cache_nothing_is_known),

@@ -247,6 +247,31 @@ static void images_keep_their_pixels_and_embeddings_while_the_text_runs(void **s
     }
 }
 
+#define NEXT(points) "{\"model_type\": \"llava_next\", \"image_grid_pinpoints\": " points ", " \
+    "\"text_config\": {\"model_type\": \"llama\", \"hidden_size\": 4096, " \
+    "\"num_hidden_layers\": 2, \"num_attention_heads\": 32, \"intermediate_size\": 64, " \
+    "\"vocab_size\": 1000, \"max_position_embeddings\": 32768}, \"vision_config\": " \
+    "{\"model_type\": \"clip_vision_model\", \"hidden_size\": 1024, \"image_size\": 336, " \
+    "\"intermediate_size\": 4096, \"num_attention_heads\": 16, \"num_hidden_layers\": 2, " \
+    "\"patch_size\": 14}}"
+
+static void the_largest_pin_point_decides_how_large_an_image_is(void **state)
+{
+    oom_options o = { .gpu_layers = -1, .max_seqs = 8, .chunk = 5832 };
+    uint64_t usual = capacity(NEXT("[[336, 672], [672, 336], [672, 672], [1008, 336]]"), "bf16",
+                              "h100-sxm", &o, 8192).activations;
+    uint64_t wide = capacity(NEXT("[[672, 672], [1008, 1008]]"), "bf16", "h100-sxm", &o,
+                             8192).activations;
+    uint64_t none = capacity(NEXT("[7, [672], [\"a\", 1], [1, \"a\"], [-336, 336], [336, -336]]"),
+                             "bf16", "h100-sxm", &o, 8192).activations;
+
+    (void)state;
+    /* vLLM's most tokens of a LLaVA-NeXT image are 2928: 24 x 24, and 48 lines of 48 and an end; by
+     * 3 x 3 tiles 24 x 24 and 72 lines of 72 and an end: 5832. Pixels of 1 + 4 and 1 + 9 tiles. */
+    assert_int_equal(wide - usual, 2 * ((UINT64_C(5832) - 2928) * 4096 + 5 * 3 * 336 * 336));
+    assert_int_equal(none, usual);
+}
+
 /* A public log of vLLM in July 2026: an A100 of 79.15 GiB at 0.22, 15.67 of weights and 0.53 of
  * graphs left -14.28 for the pool, less 0.25 outside torch. */
 static void a_film_fills_the_tower_as_far_as_the_length_has_room(void **state)
@@ -402,6 +427,7 @@ int main(void)
         cmocka_unit_test(what_it_does_not_run_on_is_said),
         cmocka_unit_test(experts_that_do_not_divide_lie_one_more_on_some_ranks),
         cmocka_unit_test(images_keep_their_pixels_and_embeddings_while_the_text_runs),
+        cmocka_unit_test(the_largest_pin_point_decides_how_large_an_image_is),
         cmocka_unit_test(a_film_fills_the_tower_as_far_as_the_length_has_room),
         cmocka_unit_test(weights_are_what_torch_allocates_for_them),
         cmocka_unit_test(a_stage_without_caches_takes_no_blocks),

@@ -53,6 +53,20 @@ static void a_size_grows_with_the_cells_of_a_context(void **state)
     assert_false(lc_amount_in(&x, &now, &next, &got));
 }
 
+static void a_step_of_more_cells_than_are_worked_with_has_no_measures(void **state)
+{
+    lc_step step = { .tokens = 512, .sequences = 2, .streams = 2, .cells = 4096 };
+    lc_sum sum;
+
+    (void)state;
+    assert_true(lc_measure(&step, &sum));
+    assert_int_equal(sum.of[LC_TOKENS_EACH], 256);
+    assert_int_equal(sum.of[LC_MASK], 512 * 4096);
+    assert_int_equal(sum.of[LC_ROWS_OF_CACHE], 2 * 4096);
+    step.cells = UINT64_C(1) << 42;             /* times 512 is 2^51 */
+    assert_false(lc_measure(&step, &sum));
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* Whether a graph of so many operations, each with a size of its own, can be written as a script. */
@@ -136,25 +150,28 @@ static bool run_at(bench *b, uint32_t unit, lc_found *found)
     return done;
 }
 
-/* Two layers: the first takes what grows by 512 bytes a unit and a fixed 4096; then, three times, one
- * takes 1024 more and gives them back. */
+/* Three layers: the first takes what grows by 512 bytes a unit and a fixed 4096; then, three times,
+ * one takes 1024 more and gives them back; the last takes 256. */
 static bench small_script(void)
 {
-    bench b = bench_new(3, 2, 4, 1);
+    bench b = bench_new(4, 3, 5, 1);
     lc_amount *x = lc_amounts(b.s);
     lc_deed *d = lc_deeds(b.s);
 
     x[0] = (lc_amount){ .of = { [LC_ROWS_OF_CACHE] = 2 }, .align = 128 };
     x[1] = (lc_amount){ .of = { [LC_ONE] = 4096 }, .align = 128 };
     x[2] = (lc_amount){ .of = { [LC_ONE] = 1024 }, .align = 128 };
+    x[3] = (lc_amount){ .of = { [LC_ONE] = 256 }, .align = 128 };
     lc_layers(b.s)[0] = 0;
     lc_layers(b.s)[1] = 2;
+    lc_layers(b.s)[2] = 4;
     lc_loops(b.s)[0] = (lc_loop){ .begin = 1, .end = 2, .times = 3 };
     b.s->n_slots = 3;
     d[0] = (lc_deed){ LC_TAKE, 0, 0, 0, 0 };
     d[1] = (lc_deed){ LC_TAKE, 0, 1, 1, 1 };
     d[2] = (lc_deed){ LC_TAKE, 0, 2, 2, 2 };
     d[3] = (lc_deed){ LC_GIVE, 0, 2, 2, 2 };
+    d[4] = (lc_deed){ LC_TAKE, 0, 2, 3, 3 };
     return b;
 }
 
@@ -259,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ggml_keeps_no_more_than_256_free_blocks),
         cmocka_unit_test(a_size_grows_with_the_cells_of_a_context),
+        cmocka_unit_test(a_step_of_more_cells_than_are_worked_with_has_no_measures),
         cmocka_unit_test(a_script_has_at_most_511_sizes),
         cmocka_unit_test(a_run_finds_the_peak_and_how_it_grows),
         cmocka_unit_test(a_trail_that_is_lost_is_played_again),

@@ -313,7 +313,7 @@ static void every_measured_start_is_counted_as_the_engine_counts_it(void **state
     assert_true(percentile(&r->device, 0.5) <= 0.01);
     assert_true(percentile(&r->device, 0.9) <= 0.05);
     assert_true(r->device.worst_of_total <= 0.04);
-    assert_true(r->device.n - r->device.exact <= 7);
+    assert_true(r->device.n - r->device.exact <= 4);
     assert_int_equal(r->cpu.exact, r->cpu.n);
     assert_int_equal(r->host.exact, r->host.n);
     free(r);
@@ -324,7 +324,7 @@ static void settings_drawn_by_lot_are_counted_as_the_engine_counts_them(void **s
     report *r = compare_all("tests/truth/llamacpp_odd.csv");
 
     (void)state;
-    assert_true(r->records >= 369);
+    assert_true(r->records >= 615);
     assert_true(percentile(&r->device, 0.9) == 0);
     assert_true(r->device.worst_of_total <= 0.01);
     assert_true(r->device.n - r->device.exact <= 9);

@@ -118,8 +118,31 @@ static void what_a_fused_operation_reads_outlives_it(void **state)
         z = lc_result(&b->g, LC_INPLACE, LC_F32, lc_ne(1024, 1, 1, 1), &y, 1);
         lc_expand(&b->g, z);
         if (kept)
-            lc_keep_until(&b->g, z, &y, 1);
+            lc_fuse(&b->g, z, z, &y, 1);
         assert_int_equal(bench_peak(b, 0), kept ? 1024 + 4096 + 4096 : 1024 + 4096);
+    }
+    (void)state;
+}
+
+/* The second of three operations runs on the host, so that each is a split of its own. */
+static void operations_of_two_splits_are_not_fused(void **state)
+{
+    for (int apart = 0; apart <= 1; apart++) {
+        bench *b = bench_new(1);
+        lc_t y = product(b, 0), x = lc_input(&b->g, LC_F32, lc_ne(256, 1, 1, 1));
+        lc_t hosts = lc_weight(&b->g, lc_ne(256, 512, 1, 1), 1 << 19, 1);
+        lc_t h = lc_result(&b->g, LC_MATMUL, LC_F32, lc_ne(512, 1, 1, 1),
+                           (const lc_t[]){ hosts, x }, 2);
+        lc_t w = lc_weight(&b->g, lc_ne(1024, 1, 1, 1), 4096, 0);
+        lc_t z = lc_result(&b->g, LC_INPLACE, LC_F32, lc_ne(1024, 1, 1, 1),
+                           (const lc_t[]){ y, h, w }, 3);
+
+        lc_expand(&b->g, y);
+        lc_expand(&b->g, h);
+        lc_expand(&b->g, z);
+        lc_fuse(&b->g, apart ? y : z, z, &y, 1);
+        /* a vector's copy and its product; the copy of the host's; z, unless it takes over */
+        assert_int_equal(bench_peak(b, 0), 1024 + 4096 + 2048 + (apart ? 0 : 4096));
     }
     (void)state;
 }
@@ -148,7 +171,7 @@ static void what_lies_elsewhere_is_not_kept(void **state)
     (void)state;
     lc_expand(&b->g, host);
     lc_expand(&b->g, y);
-    lc_keep_until(&b->g, y, &host, 1);
+    lc_fuse(&b->g, y, y, &host, 1);
     assert_int_equal(bench_peak(b, 0), 1024 + 4096);
 }
 
@@ -200,7 +223,7 @@ static void more_is_kept_than_there_is_room_for(void **state)
 
         lc_expand(&b->g, y);
         for (uint32_t i = 0; i < n; i++)
-            lc_keep_until(&b->g, y, &y, 1);
+            lc_fuse(&b->g, y, y, &y, 1);
         assert_int_equal(bench_holds(b), n == 5);
     }
 }
@@ -263,8 +286,8 @@ static void a_graph_with_a_tensor_missing_has_no_peaks(void **state)
         write_with_a_gap(&b->g, what);
         for (int later = 0; later <= 5; later++)    /* nothing heals it */
             write_with_a_gap(&b->g, later);
-        lc_keep_until(&b->g, 0, NULL, 0);
-        lc_scratch(&b->g, 0, 1024);
+        lc_fuse(&b->g, 0, 0, NULL, 0);
+        lc_scratch(&b->g, 0, 1024, 1024);
         lc_expand(&b->g, product(b, 0));
         assert_false(lc_reserve(&b->g, peaks));
         lc_clear(&b->g);                            /* but a new one */
@@ -283,6 +306,7 @@ int main(void)
         cmocka_unit_test(what_a_device_reads_from_the_host_is_copied),
         cmocka_unit_test(a_large_batch_takes_a_host_weight_along),
         cmocka_unit_test(what_a_fused_operation_reads_outlives_it),
+        cmocka_unit_test(operations_of_two_splits_are_not_fused),
         cmocka_unit_test(a_place_is_not_taken_over_by_another_shape),
         cmocka_unit_test(what_lies_elsewhere_is_not_kept),
         cmocka_unit_test(a_layer_begins_where_its_first_operation_runs),

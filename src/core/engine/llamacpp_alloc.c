@@ -173,6 +173,13 @@ static void hold(lc_graph *g, const lc_keep *k, int8_t on)
     }
 }
 
+static bool runs(const lc_graph *g, uint32_t from, uint32_t to, lc_t t)
+{
+    while (to > from && g->order[to] != t)
+        to--;
+    return g->order[to] == t;
+}
+
 static void emit(lc_graph *g, uint32_t from, uint32_t to, int8_t on)
 {
     for (uint32_t k = 0; k < g->n_arrivals; k++) {
@@ -186,7 +193,7 @@ static void emit(lc_graph *g, uint32_t from, uint32_t to, int8_t on)
 
         add_step(g, LC_RUN, t, g->on[t]);
         for (uint32_t i = 0; g->t[t].keeps && on != host_of(g) && i < g->n_keep; i++)
-            if (g->keep[i].until == t)
+            if (g->keep[i].last == t && runs(g, from, k, g->keep[i].first))
                 hold(g, &g->keep[i], on);
     }
     g->n_arrivals = 0;
@@ -211,6 +218,7 @@ static void cut(lc_graph *g)
         }
         for (uint32_t k = 0; k < t->n_src; k++)
             fetch(g, &t->src[k], on);
+        t->reads_copy = t->op == LC_FLASH && g->t[t->src[1]].copied;
     }
     emit(g, start, g->n_order, on);
 }
@@ -226,7 +234,7 @@ uint64_t lc_align(const lc_placement *where, int8_t on)
 static lc_size size_on(const lc_graph *g, lc_t i, int8_t on)
 {
     const lc_tensor *t = &g->t[i];
-    uint64_t bytes = on < host_of(g) ? sat_add(t->bytes, t->scratch) : t->bytes;
+    uint64_t bytes = on < host_of(g) ? sat_add(t->bytes, t->scratch[t->reads_copy]) : t->bytes;
 
     return lc_fixed(pad_up(bytes, lc_align(&g->where, on)));
 }

@@ -97,6 +97,18 @@ static uint64_t cache_bytes(const lc_step *s, const oom_format *f, uint64_t head
     return s->pads ? sat_add(bytes, lc_row_tail(f, head)) : bytes;
 }
 
+/* MLA's V begins each row of K: from its first element to its last lie all rows but the end of the
+ * last. */
+static uint64_t latent_bytes(const lc_step *s, const head_shape *h, uint64_t rows)
+{
+    const oom_format *f = s->kv_k;
+    uint64_t all = sat_mul(h->k_dim / f->block * f->block_bytes, rows);
+
+    if (all != SAT_TOOLARGE)
+        all -= (h->k_dim - h->v_dim) / f->block * f->block_bytes;
+    return s->pads ? sat_add(all, lc_row_tail(f, h->v_dim)) : all;
+}
+
 /* Flash attention converts a cache that is not fp16: room for one layer's K or V beside the
  * result (CUDA back end: ggml_cuda_flash_attn_ext_get_alloc_size). */
 static uint64_t conversion(const oom_format *f, uint64_t elements)
@@ -132,19 +144,18 @@ static lc_t attend(pen *b, lc_t q, lc_t k_cache, lc_t v_cache, const head_shape 
                 lc_ne(h->k_dim, t, h->heads, s->streams));
     k = lc_view_bytes(b->g, k_cache, lc_ne(h->k_dim, cells, h->kv_heads, s->streams),
                       cache_bytes(s, s->kv_k, h->k_dim, h->kv_heads, rows));
-    /* MLA's V is a part of each row of K: from its first element to its last lie all rows */
     v = lc_view_bytes(b->g, v_cache, lc_ne(h->v_dim, cells, h->kv_heads, s->streams),
-                      cache_bytes(s, v_type, up == LC_NONE ? h->v_dim : h->k_dim, h->kv_heads,
-                                  rows));
+                      up == LC_NONE ? cache_bytes(s, s->kv_v, h->v_dim, h->kv_heads, rows)
+                                    : latent_bytes(s, h, rows));
     if (s->flash) {
-        uint64_t scratch = conversion(s->kv_k, sat_mul(k_width, rows));
+        uint64_t of_k = conversion(s->kv_k, sat_mul(k_width, rows));
+        uint64_t both = sat_add(of_k, conversion(v_type, sat_mul(v_width, rows)));
 
-        if (up == LC_NONE)
-            scratch = sat_add(scratch, conversion(s->kv_v, sat_mul(v_width, rows)));
         k = cast_fp32(b, s->kv_k, k);
         v = cast_fp32(b, v_type, v);
         cur = OP(b, LC_FLASH, lc_ne(h->v_dim, h->heads, t, s->streams), q, k, v, in->mask, sinks);
-        lc_scratch(b->g, cur, scratch);
+        /* MLA's V lies in K and is converted with it, unless both are copies */
+        lc_scratch(b->g, cur, up == LC_NONE ? both : of_k, both);
         if (up != LC_NONE) {
             cur = lc_view(b->g, cur, lc_ne(h->v_dim, t, h->heads, s->streams));
             cur = matmul(b, up, cur);

@@ -354,7 +354,8 @@ static bool take_lesson(sheet *x, const lc_step *step, lc_lesson **out)
     x->g.unordered = false;
     *out = oom_arena_raw(x->arena, x->g.n * sizeof **out, NULL);
     for (uint32_t t = 0; *out && t < x->g.n; t++)
-        (*out)[t] = (lc_lesson){ x->g.t[t].bytes, x->g.t[t].scratch };
+        (*out)[t] = (lc_lesson){ x->g.t[t].bytes,
+                                  { x->g.t[t].scratch[0], x->g.t[t].scratch[1] } };
     return *out && !x->g.failed;
 }
 

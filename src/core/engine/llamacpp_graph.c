@@ -183,10 +183,12 @@ void lc_output(lc_graph *g, lc_t t)
         g->t[t].output = true;
 }
 
-void lc_scratch(lc_graph *g, lc_t t, uint64_t bytes)
+void lc_scratch(lc_graph *g, lc_t t, uint64_t bytes, uint64_t reading_copies)
 {
-    if (!g->failed)
-        g->t[t].scratch = bytes;
+    if (g->failed)
+        return;
+    g->t[t].scratch[0] = bytes;
+    g->t[t].scratch[1] = reading_copies;
 }
 
 void lc_expand(lc_graph *g, lc_t t)
@@ -202,7 +204,7 @@ void lc_expand(lc_graph *g, lc_t t)
         g->leafs[g->n_leafs++] = t;
 }
 
-void lc_keep_until(lc_graph *g, lc_t until, const lc_t *list, uint32_t n)
+void lc_fuse(lc_graph *g, lc_t first, lc_t last, const lc_t *list, uint32_t n)
 {
     lc_keep *k;
 
@@ -211,8 +213,9 @@ void lc_keep_until(lc_graph *g, lc_t until, const lc_t *list, uint32_t n)
         return;
     }
     k = &g->keep[g->n_keep++];
-    k->until = until;
-    g->t[until].keeps = true;
+    k->first = first;
+    k->last = last;
+    g->t[last].keeps = true;
     k->n = 0;
     for (uint32_t i = 0; i < n; i++)
         if (list[i] != LC_NONE)

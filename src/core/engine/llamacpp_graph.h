@@ -37,7 +37,7 @@ typedef struct { uint64_t n[4]; } lc_shape;     /* ggml's ne: fastest first */
 typedef struct {
     lc_shape ne;
     uint64_t bytes;             /* what the allocator reserves for it, */
-    uint64_t scratch;           /* and on a device beside it */
+    uint64_t scratch[2];        /* and on a device beside it: reading its cache, or a copy */
     lc_t src[LC_MAX_SRC];
     lc_t root;                  /* LC_VIEW, LC_STORE: what it looks into */
     lc_t like;                  /* itself; of a copy, what is copied */
@@ -45,10 +45,12 @@ typedef struct {
     int8_t home;                /* external: the buffer it lies in; otherwise -1 */
     bool weight, input, output, seen, copied;
     bool keeps;                 /* something is kept until it has run */
+    bool reads_copy;            /* LC_FLASH: of its cache */
 } lc_tensor;
 
-/* Tensors that a back end's fused operation reads: kept until `until` has run. */
-typedef struct { lc_t until, tensor[LC_MAX_SRC]; uint32_t n; } lc_keep;
+/* Tensors that a fused operation of a back end reads or makes: kept until the last of what it
+ * fuses has run, if the first runs in the same split. */
+typedef struct { lc_t first, last, tensor[LC_MAX_SRC]; uint32_t n; } lc_keep;
 
 typedef struct {
     uint32_t n_devices;         /* 0: the CPU alone */
@@ -101,11 +103,11 @@ lc_t lc_slice(lc_graph *g, lc_t of, lc_shape ne);       /* some columns of every
 lc_t lc_view_bytes(lc_graph *g, lc_t of, lc_shape ne, uint64_t bytes);
 lc_t lc_store(lc_graph *g, lc_t into, const lc_t *src, uint32_t n_src);
 void lc_output(lc_graph *g, lc_t t);
-void lc_scratch(lc_graph *g, lc_t t, uint64_t bytes);
+void lc_scratch(lc_graph *g, lc_t t, uint64_t bytes, uint64_t reading_copies);
 void lc_expand(lc_graph *g, lc_t t);                    /* ggml_build_forward_expand */
 void lc_begin_layer(lc_graph *g);
 /* list: up to LC_MAX_SRC, LC_NONE left out. */
-void lc_keep_until(lc_graph *g, lc_t until, const lc_t *list, uint32_t n);
+void lc_fuse(lc_graph *g, lc_t first, lc_t last, const lc_t *list, uint32_t n);
 uint64_t lc_count(const lc_shape *ne);                  /* elements */
 
 /* Peak bytes of the compute buffer of each device and, last, of main memory, and in events how

@@ -181,10 +181,10 @@ static routing route(pen *b, lc_t x, uint64_t used)
     lc_expand(b->g, r.weights);
     /* ggml-cuda.cu: ggml_cuda_should_use_topk_moe */
     if (!after && !(b->quirks & WEIGH_INPUT) && (n & (n - 1)) == 0 && n <= 512)
-        lc_keep_until(b->g, r.weights,
-                      (const lc_t[]){ logits, probs, ranked == probs ? LC_NONE : ranked, sorted,
-                                      weights, sum, norm_sum, normed, r.weights },
-                      9);
+        lc_fuse(b->g, probs, r.weights,
+                (const lc_t[]){ logits, probs, ranked == probs ? LC_NONE : ranked, sorted,
+                                weights, sum, norm_sum, normed, r.weights },
+                9);
     return r;
 }
 
@@ -242,7 +242,7 @@ static lc_t mixture(pen *b, lc_t x, lc_t scores)
         if (n == 1)
             sum = same(b, LC_OP, sum, LC_NONE);
         else if (!(b->quirks & WEIGH_INPUT))    /* the weighted sum is one fused operation */
-            lc_keep_until(b->g, sum, (const lc_t[]){ cur, r.weights }, 2);
+            lc_fuse(b->g, out, sum, (const lc_t[]){ cur, r.weights }, 2);
         out = sum;
     }
     if (has(b, OOM_ROLE_EXP_LATENT_OUT))

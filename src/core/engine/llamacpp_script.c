@@ -126,10 +126,12 @@ static lc_amount size_of(writer *w, lc_t t, int8_t on)
     lc_size here;
 
     for (int i = 0; i < LC_LESSONS; i++)
-        f[i] = bytes_on(w, device, w->lesson[i][like].bytes, w->lesson[i][like].scratch);
+        f[i] = bytes_on(w, device, w->lesson[i][like].bytes,
+                        w->lesson[i][like].scratch[g->t[t].reads_copy]);
     learn(f, w->unified, &x);
     w->failed = w->failed || !lc_amount_in(&x, &w->measures, &w->measures, &here)
-             || here.now != bytes_on(w, device, g->t[t].bytes, g->t[t].scratch);
+             || here.now != bytes_on(w, device, g->t[t].bytes,
+                                     g->t[t].scratch[g->t[t].reads_copy]);
     return x;
 }
 

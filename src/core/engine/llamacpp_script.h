@@ -71,7 +71,7 @@ enum {
     LC_A_WINDOW, LC_A_WINDOW_MORE_TOKENS,       /* and these by windows */
     LC_LESSONS
 };
-typedef struct { uint64_t bytes, scratch; } lc_lesson;
+typedef struct { uint64_t bytes, scratch[2]; } lc_lesson;
 lc_step lc_lesson_step(uint32_t i, const lc_step *like, bool unified);
 
 /* Writes into `room` the walk that `g` has just made for the step `at`. lesson[i]: bytes of each

@@ -132,7 +132,8 @@ end
 
 local QUANTISED = { awq = "awq", awq_marlin = "awq", gptq = "gptq-4bit-128g",
     gptq_marlin = "gptq-4bit-128g",
-    fp8 = "fp8-channel", bitsandbytes = "nf4", mxfp4 = "mxfp4", auto_round = "gptq-4bit-128g" }
+    fp8 = "fp8-channel", fbgemm_fp8 = "fp8-mlp", bitsandbytes = "nf4", mxfp4 = "mxfp4",
+    auto_round = "gptq-4bit-128g" }
 local IN_NAME = { { "nvfp4", "nvfp4" }, { "mxfp4", "mxfp4" }, { "awq", "awq" },
     { "gptq", "gptq-4bit-128g" }, { "autoround", "gptq-4bit-128g" }, { "w4a16", "gptq-4bit-128g" },
     { "w8a8", "w8a8" }, { "fp8", "fp8-channel" } }

@@ -185,6 +185,8 @@ typedef struct {
     bool bits_keep_group;       /* "mlx-4bit" leaves the group; "gptq-4bit" says there is none */
     bool experts_only;          /* in a mixture of experts nothing else is quantised, */
     matrix_bytes *elsewhere;    /* but for what this says of it */
+    bool mlp_only;              /* attention and recurrence stay at 16 bits */
+    bool ends_kept;             /* the first layer and the last too */
     uint8_t head_bits;          /* output head at that many bits; 0: left at 16 */
     bool everything;            /* embedding, head and routers too */
 } recipe;
@@ -204,6 +206,8 @@ static const recipe recipes[] = {
       .meaning = "8 bits in the layers: a scale a matrix" },
     { .name = "fp8-channel", .bytes = byte_rows,
       .meaning = "8 bits in the layers: a scale a row" },
+    { .name = "fp8-mlp", .bytes = byte_rows, .mlp_only = true, .ends_kept = true,
+      .meaning = "8 bits in all MLPs but the first and last: as Llama-3.1-405B-FP8" },
     { .name = "fp8-block", .bytes = fp8_block,
       .meaning = "8.002 bits in the layers: a scale per 128 x 128" },
     { .name = "w8a8", .bytes = byte_rows,
@@ -221,6 +225,8 @@ static const recipe recipes[] = {
       .meaning = "4.25 bits in the experts, the rest fp8-block: as DeepSeek-V4" },
     { .name = "nvfp4", .bytes = nvfp4,
       .meaning = "4.5 bits in the layers: blocks of 16, fp8 scales" },
+    { .name = "nvfp4-mlp", .bytes = nvfp4, .mlp_only = true,
+      .meaning = "4.5 bits in the MLPs, attention 16: as NVIDIA's Gemma-4-31B-IT-NVFP4" },
     { .name = "hqq-4bit-64g", .bytes = hqq, .widths = "412358", .group = 64,
       .bits_keep_group = true,
       .meaning = "4.5 bits in the layers; 1 to 8 bits, 32g, 128g too" },
@@ -342,9 +348,25 @@ bool hf_recipe_parse(const char *name, oom_precision *p)
 
 /* ---- weighing ------------------------------------------------------------------------------- */
 
-static uint64_t tensor_bytes(const recipe *r, const oom_precision *p, const oom_tensor *t,
-                             bool mixture)
+static bool of_mlp(oom_role role)
 {
+    return role == OOM_ROLE_FFN_GATE || role == OOM_ROLE_FFN_UP || role == OOM_ROLE_FFN_DOWN
+           || role == OOM_ROLE_SHEXP_GATE || role == OOM_ROLE_SHEXP_UP
+           || role == OOM_ROLE_SHEXP_DOWN;
+}
+
+/* Whether a recipe leaves a linear layer out by where it stands: "The Llama 3 Herd of Models",
+ * 6.2, quantises no attention, nor the first and the last layer. */
+static bool left_out(const recipe *r, const oom_model *m, const oom_tensor *t)
+{
+    return (r->mlp_only && !of_mlp(t->role))
+           || (r->ends_kept && (t->layer == 0 || t->layer + 1 == (int32_t)m->shape.n_layers));
+}
+
+static uint64_t tensor_bytes(const recipe *r, const oom_precision *p, const oom_model *m,
+                             const oom_tensor *t)
+{
+    bool mixture = m->shape.experts > 1;
     kind k = kind_of(t);
     uint64_t out = t->n_dims >= 2 ? t->dims[t->n_dims - 2] : 1, in = tensor_row(t), n = 1;
     /* the router's correction bias decides near ties and stays fp32 (transformers,
@@ -357,6 +379,8 @@ static uint64_t tensor_bytes(const recipe *r, const oom_precision *p, const oom_
     case KEPT:
         return whole;
     case LINEAR:
+        if (left_out(r, m, t))
+            return whole;
         if (!r->experts_only || !mixture)
             return sat_mul(n, r->bytes(p, out, in));
         return r->elsewhere ? sat_mul(n, r->elsewhere(p, out, in)) : whole;
@@ -383,6 +407,6 @@ oom_status hf_recipe_weigh(const oom_precision *p, scale *s, oom_error *err)
                             "%s: a count of parameters does not say which of them %s quantises; "
                             "fp8, int8 and int4 are pure widths", m->id, p->name);
     for (size_t i = 0; i < m->n_tensors; i++)
-        scale_put(s, i, tensor_bytes(r, p, &m->tensors[i], m->shape.experts > 1));
+        scale_put(s, i, tensor_bytes(r, p, m, &m->tensors[i]));
     return OOM_OK;
 }

@@ -18,6 +18,7 @@ enum { LONGEST_LINE = 1 << 16 };
 static const log_row phrases[] = {
     { VLLM, "version", "LLM engine (v", LOG_WORD, 0 },
     { VLLM, "version", "vLLM API server version ", LOG_WORD, 0 },
+    { VLLM, "version", "\xe2\x96\x88  version ", LOG_WORD, 0 },      /* beside the logo */
     /* wordings that came and went with versions */
     { VLLM, "took_memory", " GiB memory and ", LOG_SIZE_BEFORE, LOG_GIB },
     { VLLM, "took_gib", " GiB and ", LOG_SIZE_BEFORE, LOG_GIB },

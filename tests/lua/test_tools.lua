@@ -134,6 +134,16 @@ test("the wording of a log tells a version that it does not say", function()
     equal(engine("CUDA graph memory profiling is enabled (default since v0.21.0)."), "vllm@0.21")
 end)
 
+test("vLLM's logo and its name of a format are read", function()
+    local r = check(" ▄▄ ▄█ █     █     █ ▀▄▀ █  version 0.18.0\nnon-default args: {'model': "
+        .. "'meta-llama/Llama-3.1-405B-Instruct-FP8', 'tensor_parallel_size': 8, 'quantization': "
+        .. "'fbgemm_fp8', 'max_model_len': 8192}\nModel loading took 56.75 GiB memory and 60.5 "
+        .. "seconds\n", { device = "h100-sxm" })
+    equal(r.engine, "vllm@0.18")
+    equal(r.precision, "fp8-mlp")
+    assert(math.abs(find(r, "weights").error) < 0.001, find(r, "weights").error)
+end)
+
 test("the name of a kernel's configuration tells the device", function()
     local r = check("vLLM API server version 0.10.2\nvllm serve Qwen/Qwen3-30B-A3B "
         .. "--max-model-len 32768\nUsing configuration from fused_moe/configs/"

@@ -873,6 +873,12 @@ static void quantised_releases_have_the_names_people_give_them(void **state)
     assert_stored("\"quant_method\": \"modelopt\", \"quant_algo\": \"NVFP4\"", "nvfp4");
     assert_stored("\"quantization\": {\"quant_algo\": \"FP8\"}", "fp8-tensor");
     assert_stored("\"quant_algo\": \"NVFP4\"", "nvfp4");
+    assert_stored("\"quant_algo\": \"NVFP4\", \"ignore\": [\"lm_head\", \"model.*.self_attn*\"]",
+                  "nvfp4-mlp");
+    assert_stored("\"quant_algo\": \"NVFP4\", \"exclude_modules\": [\"layers.0.self_attn*\"]",
+                  "nvfp4");
+    assert_stored("\"quant_method\": \"fbgemm_fp8\", \"modules_to_not_convert\": "
+                  "[\"layers.0.self_attn.q_proj\", \"layers.1.self_attn.q_proj\"]", "fp8-mlp");
     assert_stored("\"quant_method\": \"auto-round\", \"packing_format\": \"auto_round:auto_awq\"",
                   "awq");
     assert_stored("\"quant_method\": \"unheard-of\"", "none");

@@ -32,16 +32,28 @@ static const char *grouped(build *b, const char *method, uint64_t bits, uint64_t
     return copy;
 }
 
-/* Attention among what is left alone: only the experts are quantised (Kimi-K2). */
-static bool experts_only(build *b)
+/* Attention is left alone in every layer: by a pattern (Kimi-K2: only the experts are quantised) or
+ * layer by layer. */
+static bool keeps_attention(build *b)
 {
-    const oom_value *list = node(b, "ignore");
+    const oom_value *list = node(b, "ignore|exclude_modules|modules_to_not_convert|"
+                                    "quantization.exclude_modules");
+    const oom_value *q = b->cfg;
+    uint64_t layers, found = 0;
 
-    for (size_t i = 0; list && list->kind == OOM_LIST && i < list->u.list.n; i++)
-        if (list->u.list.items[i].kind == OOM_STRING
-            && strstr(list->u.list.items[i].u.text, "self_attn"))
+    b->cfg = b->whole;
+    layers = want(b, "num_hidden_layers|text_config.num_hidden_layers", 1);
+    b->cfg = q;
+    for (size_t i = 0; list && list->kind == OOM_LIST && i < list->u.list.n; i++) {
+        const oom_value *item = &list->u.list.items[i];
+        const char *at = item->kind == OOM_STRING ? strstr(item->u.text, "self_attn") : NULL;
+        const char *star = at ? strchr(item->u.text, '*') : NULL;
+
+        if (star && star < at)
             return true;
-    return false;
+        found += at != NULL;
+    }
+    return found >= layers;
 }
 
 /* compressed-tensors: the first group of layers speaks for the release. */
@@ -58,7 +70,7 @@ static const char *compressed(build *b)
     if (is(type, "float"))
         return is(strategy, "block") ? "fp8-block" : is(strategy, "tensor") ? "fp8-tensor"
                                                                             : "fp8-channel";
-    if (bits == 4 && group && experts_only(b))
+    if (bits == 4 && group && keeps_attention(b))
         return grouped(b, "int4-experts", 0, group);
     return bits == 8 && !group ? "w8a8" : grouped(b, "gptq", bits, group);
 }
@@ -66,8 +78,7 @@ static const char *compressed(build *b)
 static const char *quantised(build *b, const char *experts)
 {
     static const struct { const char *method, *name; } plain[] = {
-        { "fbgemm_fp8", "fp8-channel" }, { "mxfp4", "mxfp4" }, { "awq", "awq" }, { "hqq", "hqq" },
-        { "FP8", "fp8-tensor" }, { "NVFP4", "nvfp4" },
+        { "mxfp4", "mxfp4" }, { "awq", "awq" }, { "hqq", "hqq" }, { "FP8", "fp8-tensor" },
     };
     const char *method = word(b, "quant_method|quant_algo|quantization.quant_algo", "");
     uint64_t group = positive(b, "group_size|q_group_size", 0);
@@ -78,6 +89,10 @@ static const char *quantised(build *b, const char *experts)
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (is(method, plain[i].method))
             return plain[i].name;
+    if (is(method, "fbgemm_fp8"))
+        return keeps_attention(b) ? "fp8-mlp" : "fp8-channel";
+    if (is(method, "NVFP4"))
+        return keeps_attention(b) ? "nvfp4-mlp" : "nvfp4";
     if (is(method, "fp8") && is(experts, "fp4"))        /* DeepSeek-V4 */
         return "fp4-experts-fp8";
     if (is(method, "fp8"))

@@ -109,7 +109,8 @@ local function overview()
 end
 
 local function of_function(d)
-    return page { d.signature, "  " .. d.sentence } .. "\n  example: " .. d.example
+    local example = term.fold("  example: " .. d.example, math.min(term.settings().width, WIDEST))
+    return page { d.signature, "  " .. d.sentence } .. "\n" .. example
 end
 
 local function of_option(o)

@@ -41,6 +41,11 @@ local function grid_rows(self, list)
         end
         rows[i] = cells
     end
+    for c, name in ipairs(names) do         -- what is the same in every row is missed least
+        local same = #rows > 1 and axes_of.place(st, name) == "axis"
+        for _, cells in ipairs(rows) do same = same and cells[c] == rows[1][c] end
+        headers[c].lesser = same
+    end
     if reasons then headers[#headers + 1] = "reason" end
     return headers, rows
 end

@@ -112,8 +112,8 @@ static oom_status unknown(const char *name, oom_error *err)
         n++;
     found = oom_text_nearest(name, names, n, best, 3);
     for (size_t i = 0; i < found; i++)
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s\"%s\"", i ? ", " : "",
-                 best[i]);
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s\"%s\"",
+                 i == 0 ? "" : i + 1 < found ? ", " : " or ", best[i]);
     oom_text_quote(name, strlen(name), quoted, sizeof quoted);
     if (found)
         return oom_fail(err, OOM_NOTFOUND, "no precision \"%s\"; did you mean %s?", quoted, list);

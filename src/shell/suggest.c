@@ -214,6 +214,30 @@ static bool note_quotes(session *s, const char *text, bool fine, bool is_nil)
     return true;
 }
 
+/* memory(seq=8192), as other languages have it, and memory seq=8192. */
+static bool note_braces(const char *text)
+{
+    const bind_doc *d;
+    const char *inner, *end;
+    size_t n;
+
+    text += strspn(text, " ");
+    n = strcspn(text, " (");
+    for (size_t i = 0; (d = bind_doc_at(i)) != NULL; i++)
+        if (strlen(d->name) == n && !strncmp(d->name, text, n))
+            break;
+    inner = text + n + strspn(text + n, " (");
+    end = inner + strlen(inner);
+    while (end > inner && strchr(" )", end[-1]))
+        end--;
+    if (!d || d->signature[n] != '{' || !isalpha((unsigned char)*inner) ||
+        !memchr(inner, '=', (size_t)(end - inner)) || strchr(text, '\n'))
+        return false;
+    term_say(stderr, "note: options stand in braces: %s{%.*s}\n", d->name, (int)(end - inner),
+             inner);
+    return true;
+}
+
 static void note_unknown(lua_State *L, const char *name)
 {
     bool near = suggest_push(L, name, false);
@@ -281,7 +305,7 @@ static int note(lua_State *L)
     const outcome *o = lua_touserdata(L, 1);
     char name[64];
 
-    if (note_quotes(o->s, o->text, o->fine, o->is_nil))
+    if ((!o->fine && note_braces(o->text)) || note_quotes(o->s, o->text, o->fine, o->is_nil))
         return 0;
     if (o->is_nil && chunk_is_name(o->text, name, sizeof name) && !option(name) &&
         strcmp(name, "nil") != 0) {

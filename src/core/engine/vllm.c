@@ -83,6 +83,8 @@ static oom_status vllm_prepare(oom_plan *p, oom_error *err)
     if (block > 1 && (block % 8 || block > 256 || block & (block - 1)))
         return oom_fail(err, OOM_BADVALUE, "block_size is %llu, vllm takes 1, 8, 16, 32, 64, 128 "
                         "or 256", (ull)block);
+    own->width = div_up(max_u64(p->model->shape.intermediate_size, p->model->shape.shared_width),
+                        p->options.tp);
     own->windows = own->version > VLLM_V1;   /* before, sliding layers kept every token */
     for (size_t i = 0; i < p->model->n_tensors; i++)
         own->sees = own->sees || p->model->tensors[i].part == OOM_PART_VISION;
@@ -186,14 +188,16 @@ static void vllm_row(const oom_plan *p, const plan_class *c, uint64_t seq, uint6
     const vllm_pool pool = vllm_pool_of(p, c->stage);
     uint64_t rest = sat_add(weights(p, c), overhead(p, d, NULL)), fixed = 0, each = 0;
     const oom_load one = { .batch = 1, .seq = seq, .prompt = prompt };
-    uint64_t at_once = 0;
+    uint64_t at_once = 0, flight = 0;
 
     for (size_t i = 0; i < n; i++) {
         if (max_u64(limits.seqs, batches[i]) != at_once) {
-            vllm_step step = vllm_step_of(p, limits, batches[i], seq);
+            const vllm_step step = vllm_step_of(p, limits, batches[i], seq);
 
             at_once = max_u64(limits.seqs, batches[i]);
-            each = sat_mul(vllm_request_blocks(p, &pool, &one, step.tokens), pool.block_bytes);
+            if (step.tokens != flight)
+                each = sat_mul(vllm_request_blocks(p, &pool, &one, step.tokens), pool.block_bytes);
+            flight = step.tokens;
             fixed = sat_add(rest, vllm_activations(p, c, &step, NULL));
         }
         totals[i] = sat_add(fixed, sat_mul(each, batches[i]));

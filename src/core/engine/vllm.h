@@ -34,7 +34,7 @@ typedef struct {
     /* bytes that loading adds to a rank of each stage: tables, what weights become, and what the
      * allocator does not split off */
     uint64_t rotary, added[PLAN_STAGES], slack[PLAN_STAGES];
-    uint64_t convolution;               /* widest of a recurrent layer, on one rank */
+    uint64_t width, convolution;        /* widest feed-forward, recurrent layer; on one rank */
 } vllm_own;
 
 _Static_assert(sizeof(vllm_own) <= PLAN_OWN_ZERO, "the engine's numbers are zero at first");

@@ -116,8 +116,8 @@ static uint64_t layer_step(const oom_plan *p, const vllm_step *s, uint64_t exper
                            const oom_listener *l)
 {
     const oom_shape *m = &p->model->shape;
-    uint64_t f = div_up(max_u64(m->intermediate_size, m->shared_width), p->options.tp);
-    uint64_t conv = vllm_of(p)->convolution, rows = vllm_of(p)->lets_go ? 3 : 4;
+    uint64_t f = vllm_of(p)->width, conv = vllm_of(p)->convolution;
+    uint64_t rows = vllm_of(p)->lets_go ? 3 : 4;
     uint64_t wide = rows == 4 && vllm_of(p)->copies_input ? 4 : 3;
     bool recurrent = sat_mul(12, conv) > sat_mul(wide, f);
     uint64_t inner, bytes;

@@ -109,8 +109,8 @@ local function overview()
 end
 
 local function of_function(d)
-    local example = term.fold("  example: " .. d.example, math.min(term.settings().width, WIDEST))
-    return page { d.signature, "  " .. d.sentence } .. "\n" .. example
+    return page { d.signature, "  " .. d.sentence } .. "\n"
+        .. term.fold("  example: " .. d.example)
 end
 
 local function of_option(o)

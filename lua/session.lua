@@ -17,7 +17,8 @@ function M.save(path)
         end
     end
     require("oomph.file").write(path, table.concat(out, "\n") .. "\n")
-    local said = ('%d lines in %s; dofile "%s" runs them again'):format(n, path, path)
+    local said = ('%d %s in %s; dofile "%s" runs %s again'):format(n,
+        n == 1 and "line" or "lines", path, path, n == 1 and "it" or "them")
     return forgotten == 0 and said
         or ("%s; %d before them are no longer kept"):format(said, forgotten)
 end

@@ -59,11 +59,13 @@ lc_t lc_mamba(pen *b, lc_t x)
     lc_t cache = state_cache(b, b->state->state_elements);
     lc_t history, xz, z, dt, bc, scan, y, tail, conv_x;
     lc_shape inner3 = lc_ne(inner, t, n, 1);
+    lc_shape projected = lc_ne(dim_of(b, OOM_ROLE_SSM_IN, 1), t, n, 1);
 
     state_inputs(b);
     history = states(b, r, width, LC_NONE);
-    xz = OP(b, LC_MATMUL, lc_ne(dim_of(b, OOM_ROLE_SSM_IN, 1), t, n, 1), weight(b, OOM_ROLE_SSM_IN),
-            w_x ? lc_view(b->g, x, lc_ne(shape(b, x).n[0], t, n, 1)) : x);
+    if (w_x)                            /* Mamba 1 parts the sequences before, Mamba 2 after it */
+        x = lc_view(b->g, x, lc_ne(shape(b, x).n[0], t, n, 1));
+    xz = lc_view(b->g, matmul(b, weight(b, OOM_ROLE_SSM_IN), x), projected);
     conv_x = with_history(b, r, history, lc_slice(b->g, xz, lc_ne(conv, t, n, 1)), conv);
     x = OP(b, LC_OP, lc_ne(conv, t, n, 1), conv_x, weight(b, OOM_ROLE_SSM_CONV));
     x = rms(b, with_bias(b, OOM_ROLE_SSM_CONV, x));     /* silu */

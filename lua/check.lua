@@ -155,8 +155,11 @@ function M.check(log, opts)
     local own, mine = ask.options("check", opts, { learn = true })
     local facts, lines = core.engine_log(text)
     if #facts == 0 then
-        error("check: " .. (path or "the text")
-            .. " has no line of vLLM's, llama.cpp's or PyTorch's in its "
+        local said = path or "the text"
+        if not path and not log:find("\n") then
+            said = ("there is no file %q, and as a text it"):format(log:sub(1, 40))
+        end
+        error("check: " .. said .. " has no line of vLLM's, llama.cpp's or PyTorch's in its "
             .. lines .. (lines == 1 and " line" or " lines"), 0)
     end
     local engine = engine_of(facts)

@@ -232,6 +232,8 @@ end)
 
 test("what is no log is refused in one line", function()
     raises(function() check("nothing\nof the kind") end, "check: the text has no line of vLLM's")
+    raises(function() check("nofile") end,
+        "check: there is no file \"nofile\", and as a text it has no line of vLLM's")
     raises(function() check(7) end, "check takes a log")
     raises(function() check("Model loading took 1 GiB", { modell = "x" }) end,
         "no option \"modell\"")

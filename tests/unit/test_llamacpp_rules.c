@@ -279,6 +279,18 @@ static void a_step_of_phi_2_ends_with_the_logits_and_what_they_are_made_from(voi
     assert_int_equal(m.device.activations, 512 * (51200 + 2560) * 4);
 }
 
+/* llama.cpp's own accounting of OLMo 1B in Q4_0: four sequences of 2048, fp16 cache. */
+static void norms_without_a_weight_are_normed_all_the_same(void **state)
+{
+    oom_options o = ALL_LAYERS;
+
+    (void)state;
+    o.attention = OOM_ATTENTION_EAGER;
+    o.chunk = 512;
+    assert_int_equal(ask("olmo-1b", "q4_0", "h100-sxm", o, LOAD(4, 2048)).device.activations,
+                     111411200);
+}
+
 #define GEMMA(type, more) "{\"model_type\": \"" type "\", \"hidden_size\": 64, " \
     "\"intermediate_size\": 128, \"num_attention_heads\": 4, \"num_key_value_heads\": 2, " \
     "\"head_dim\": 16, \"global_head_dim\": 64, \"vocab_size\": 1000, \"num_hidden_layers\": 4, " \
@@ -455,6 +467,7 @@ int main(void)
         cmocka_unit_test(queries_normed_over_all_heads_are_copied_out_of_the_joined_matrix),
         cmocka_unit_test(a_falcon_with_a_norm_for_attention_alone_makes_the_other_later),
         cmocka_unit_test(a_step_of_phi_2_ends_with_the_logits_and_what_they_are_made_from),
+        cmocka_unit_test(norms_without_a_weight_are_normed_all_the_same),
         cmocka_unit_test(without_flash_attention_values_are_as_wide_as_the_widest_layers),
         cmocka_unit_test(a_layer_without_a_cache_attends_to_the_last_of_its_kind),
         cmocka_unit_test(where_no_layer_keeps_a_cache_nothing_is_known),

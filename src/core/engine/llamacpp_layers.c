@@ -26,7 +26,7 @@ static const struct { const char *arch; uint32_t quirks; } table[] = {
     { "llama4", ROPE_3_OF_4 | TEMPERATURE | WEIGH_INPUT | PLAIN_ROUTER },
     { "nemotron_h", NO_ROPE | ROWS_AFTER_NORM },
     { "nemotron_h_moe", NO_ROPE | ROWS_AFTER_NORM | PLAIN_ROUTER },
-    { "olmo", LAYER_NORM },
+    { "olmo", LAYER_NORM | BARE_NORMS },
     { "dbrx", LAYER_NORM },
     { "mpt", LAYER_NORM | NO_ROPE },
     { "gpt2", NO_ROPE },
@@ -88,9 +88,9 @@ bool lc_known(const oom_model *m)
         "gemma", "gemma2", "gemma3", "gemma3n", "gemma4", "glm4moe", "gpt-oss", "granite",
         "granitehybrid", "granitemoe", "hunyuan-dense", "internlm2", "jamba", "lfm2", "lfm2moe",
         "llama", "llama4", "mamba", "mamba2", "minicpm", "minimax-m2", "mistral3", "nemotron",
-        "nemotron_h", "nemotron_h_moe", "olmo2", "olmoe", "phi2", "phi3", "qwen2", "qwen2moe",
-        "qwen3", "qwen35", "qwen35moe", "qwen3moe", "qwen3next", "qwen3vl", "qwen3vlmoe",
-        "seed_oss", "smollm3", "stablelm", "starcoder2",
+        "nemotron_h", "nemotron_h_moe", "olmo", "olmo2", "olmoe", "phi2", "phi3", "qwen2",
+        "qwen2moe", "qwen3", "qwen35", "qwen35moe", "qwen3moe", "qwen3next", "qwen3vl",
+        "qwen3vlmoe", "seed_oss", "smollm3", "stablelm", "starcoder2",
     };
 
     for (size_t i = 0; i < sizeof compared / sizeof *compared; i++)
@@ -293,11 +293,12 @@ static lc_t layer(pen *b, lc_t x)
     oom_role before_ffn = has(b, OOM_ROLE_FFN_NORM) ? OOM_ROLE_FFN_NORM : OOM_ROLE_ATTN_POST_NORM;
     bool sandwich = has(b, OOM_ROLE_ATTN_POST_NORM)
                  && (has(b, OOM_ROLE_FFN_NORM) || has(b, OOM_ROLE_FFN_POST_NORM));
-    bool parallel = mixes && feeds && !has(b, before_ffn);
+    bool bare = b->quirks & BARE_NORMS;
+    bool parallel = mixes && feeds && !has(b, before_ffn) && !bare;
     bool picks = b->layer == b->last && !(b->quirks & (ROWS_AFTER_NORM | ROWS_BEFORE_NORM));
     lc_t residual = x, cur = x, normed, out;
 
-    if (has(b, OOM_ROLE_ATTN_NORM))
+    if (has(b, OOM_ROLE_ATTN_NORM) || bare)
         cur = norm(b, OOM_ROLE_ATTN_NORM, x);
     if (b->quirks & NORM_FIRST)
         lc_expand(b->g, cur);

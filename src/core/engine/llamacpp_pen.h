@@ -35,7 +35,8 @@ enum {
     NORM_IF_BIASED = 1 << 17,   /* both only with a bias on the choice (DeepSeek V3, not V2) */
     WEIGH_INPUT = 1 << 18,      /* experts see the weighted input (Llama 4) */
     SCALED_EXPERTS = 1 << 19,   /* each expert's result has a scale of its own */
-    VALUE_NORM = 1 << 20        /* values are normed without a weight */
+    VALUE_NORM = 1 << 20,       /* values are normed without a weight */
+    BARE_NORMS = 1 << 21        /* so is everything else: no norm has one (OLMo) */
 };
 
 typedef struct {                        /* inputs of one cache: full or windowed */

@@ -187,6 +187,8 @@ static void what_the_engine_cannot_do_is_refused_in_its_words(void **state)
     refused("deepseek-v2-lite", "q4_k_m", o, "one row for keys and values");
     o.kv_v = oom_format_find("fp8");
     refused("llama-3.1-8b", "q4_k_m", o, "no fp8 cache");
+    o = (oom_options){ .gpu_layers = -1, .kv_v = oom_format_find("q8_0") };
+    refused("phi-2", "q4_k_m", o, "has heads of 80: llama.cpp needs a multiple of 32 for a q8_0");
     o = (oom_options){ .gpu_layers = -1, .pp = 16 };
     refused("llama-3.1-8b", "q4_k_m", o, "splits a model over at most 15 devices");
     o = (oom_options){ .gpu_layers = -1, .pp = 2, .tensor_split = { 3, 1, 2 } };

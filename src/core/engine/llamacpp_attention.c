@@ -2,7 +2,7 @@
  * them (src/llama-graph.cpp: build_qkv, build_attn, build_attn_mha; deepseek2.cpp). */
 #include "llamacpp_pen.h"
 
-static lc_t positions(pen *b)
+lc_t lc_positions(pen *b)
 {
     if (b->positions == LC_NONE)
         b->positions = lc_input(
@@ -29,7 +29,7 @@ lc_t lc_rope(pen *b, lc_t x)
 {
     lc_shape ne = shape(b, x);
 
-    return OP(b, LC_ROPE, ne, x, positions(b), rope_factors(b));
+    return OP(b, LC_ROPE, ne, x, lc_positions(b), rope_factors(b));
 }
 
 static bool rotates(const pen *b)
@@ -188,9 +188,9 @@ lc_t lc_attend(pen *b, qkv x, const head_shape *h, bool project_out)
     lc_t v_cache = kv_cache(b), cur;
 
     if (in->k_turn != LC_NONE) {
-        x.q = turn(b, in->k_turn, x.q, true);
+        x.q = turn(b, in->k_turn, x.q, !x.qk_strided);
         if (x.k != LC_NONE)
-            x.k = turn(b, in->k_turn, x.k, true);
+            x.k = turn(b, in->k_turn, x.k, !x.qk_strided);
     }
     if (in->v_turn != LC_NONE && x.v != LC_NONE) {
         x.v = turn(b, in->v_turn, x.v, !x.v_strided);
@@ -286,7 +286,10 @@ static qkv make_qkv(pen *b, lc_t x, const head_shape *h)
     if (rotates(b)) {
         r.q = lc_rope(b, r.q);
         r.k = lc_rope(b, r.k);
-    } else if (b->quirks & TEMPERATURE) {
+    } else if (!has(b, OOM_ROLE_ATTN_Q_NORM)) {     /* nothing made them whole yet */
+        r.qk_strided = r.v_strided;
+    }
+    if (!rotates(b) && b->quirks & TEMPERATURE) {
         if (b->temperature == LC_NONE)
             b->temperature = lc_input(b->g, LC_F32, lc_ne(1, 1, t, 1));
         r.q = add(b, r.q, b->temperature);
@@ -298,7 +301,7 @@ lc_t lc_attention(pen *b, lc_t x)
 {
     head_shape h = lc_heads(b);
     lc_t all, gate, cur;
-    qkv r;
+    qkv r = { LC_NONE, LC_NONE, LC_NONE, false, false };
 
     if (dim_of(b, OOM_ROLE_ATTN_Q, 1) != 2 * h.heads * h.k_dim)
         return lc_attend(b, make_qkv(b, x, &h), &h, true);
@@ -308,7 +311,6 @@ lc_t lc_attention(pen *b, lc_t x)
     r.k = norm(b, OOM_ROLE_ATTN_K_NORM,
                by_heads(b, project(b, OOM_ROLE_ATTN_K, x), h.k_dim, h.kv_heads));
     r.v = by_heads(b, project(b, OOM_ROLE_ATTN_V, x), h.v_dim, h.kv_heads);
-    r.v_strided = false;
     r.q = lc_rope(b, r.q);
     r.k = lc_rope(b, r.k);
     cur = lc_attend(b, r, &h, false);

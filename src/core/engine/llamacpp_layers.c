@@ -30,6 +30,7 @@ static const struct { const char *arch; uint32_t quirks; } table[] = {
     { "dbrx", LAYER_NORM },
     { "mpt", LAYER_NORM | NO_ROPE },
     { "gpt2", NO_ROPE },
+    { "gptneox", PARALLEL },
     { "bloom", NO_ROPE },
     { "starcoder", NO_ROPE },
     { "olmoe", PLAIN_ROUTER },
@@ -84,13 +85,15 @@ uint64_t lc_layer_trait(const oom_model *m, uint32_t layer)
 bool lc_known(const oom_model *m)
 {
     static const char *const compared[] = {
-        "baichuan", "cohere2", "command-r", "deepseek2", "dots1", "ernie4_5", "exaone4", "falcon",
-        "gemma", "gemma2", "gemma3", "gemma3n", "gemma4", "glm4moe", "gpt-oss", "granite",
+        "baichuan", "bailingmoe2", "bloom", "chatglm", "cohere2", "command-r", "dbrx", "deepseek2",
+        "dots1", "ernie4_5", "ernie4_5-moe", "exaone4", "falcon", "gemma", "gemma2", "gemma3",
+        "gemma3n", "gemma4", "glm4", "glm4moe", "gpt-oss", "gpt2", "gptneox", "granite",
         "granitehybrid", "granitemoe", "hunyuan-dense", "internlm2", "jamba", "lfm2", "lfm2moe",
-        "llama", "llama4", "mamba", "mamba2", "minicpm", "minimax-m2", "mistral3", "nemotron",
-        "nemotron_h", "nemotron_h_moe", "olmo", "olmo2", "olmoe", "phi2", "phi3", "qwen2",
-        "qwen2moe", "qwen3", "qwen35", "qwen35moe", "qwen3moe", "qwen3next", "qwen3vl",
-        "qwen3vlmoe", "seed_oss", "smollm3", "stablelm", "starcoder2",
+        "llama", "llama4", "mamba", "mamba2", "minicpm", "minimax-m2", "mistral3", "mpt",
+        "nemotron", "nemotron_h", "nemotron_h_moe", "olmo", "olmo2", "olmoe", "phi2", "phi3",
+        "phimoe", "qwen", "qwen2", "qwen2moe", "qwen3", "qwen35", "qwen35moe", "qwen3moe",
+        "qwen3next", "qwen3vl", "qwen3vlmoe", "seed_oss", "smollm3", "stablelm", "starcoder",
+        "starcoder2",
     };
 
     for (size_t i = 0; i < sizeof compared / sizeof *compared; i++)
@@ -313,6 +316,8 @@ static lc_t layer(pen *b, lc_t x)
         residual = pick_rows(b, residual);
         normed = parallel ? pick_rows(b, normed) : normed;
     }
+    if (b->quirks & PARALLEL)
+        return add(b, add(b, feed_forward(b, norm(b, before_ffn, residual)), residual), cur);
     if (parallel) {
         out = feed_forward(b, normed);
         if (b->quirks & ATTN_OUT_FIRST)
@@ -383,6 +388,11 @@ static lc_t embed(pen *b)
     rows = OP(b, LC_ROWS, lc_ne(e, t, 1, 1), weight(b, OOM_ROLE_EMBED), ids);
     lc_expand(b->g, rows);
     lc_expand(b->g, lc_input(b->g, LC_F32, lc_ne(e, t, 1, 1)));    /* for those who bring vectors */
+    if (has(b, OOM_ROLE_POS_EMBED))
+        rows = add(b, rows, OP(b, LC_ROWS, lc_ne(e, t, 1, 1), weight(b, OOM_ROLE_POS_EMBED),
+                               lc_positions(b)));
+    if (has(b, OOM_ROLE_EMBED_NORM) && has(b, OOM_ROLE_OUTPUT_NORM))
+        rows = norm(b, OOM_ROLE_EMBED_NORM, rows);
     return b->quirks & EMBED_FIRST ? rms(b, rows) : rows;
 }
 

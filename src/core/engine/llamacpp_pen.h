@@ -36,7 +36,8 @@ enum {
     WEIGH_INPUT = 1 << 18,      /* experts see the weighted input (Llama 4) */
     SCALED_EXPERTS = 1 << 19,   /* each expert's result has a scale of its own */
     VALUE_NORM = 1 << 20,       /* values are normed without a weight */
-    BARE_NORMS = 1 << 21        /* so is everything else: no norm has one (OLMo) */
+    BARE_NORMS = 1 << 21,       /* so is everything else: no norm has one (OLMo) */
+    PARALLEL = 1 << 22          /* attention and feed forward side by side, a norm for each */
 };
 
 typedef struct {                        /* inputs of one cache: full or windowed */
@@ -184,7 +185,7 @@ static inline lc_t gated(const pen *b, lc_t gate, lc_t up) /* silu(gate) x up in
 
 /* Between queries, keys and values and the heads side by side. */
 typedef struct { uint64_t heads, kv_heads, k_dim, v_dim; } head_shape;
-typedef struct { lc_t q, k, v; bool v_strided; } qkv;
+typedef struct { lc_t q, k, v; bool v_strided, qk_strided; } qkv;
 
 /* llamacpp_attention.c. lc_attend stores K and V, attends, and projects (build_attn); k NONE:
  * another layer's cache serves. */
@@ -193,6 +194,7 @@ lc_t lc_latent_attention(pen *b, lc_t x);
 lc_t lc_attend(pen *b, qkv x, const head_shape *h, bool project_out);
 head_shape lc_heads(const pen *b);
 lc_t lc_rope(pen *b, lc_t x);
+lc_t lc_positions(pen *b);
 /* llamacpp_recurrent.c */
 lc_t lc_mamba(pen *b, lc_t x);
 lc_t lc_delta_net(pen *b, lc_t x);

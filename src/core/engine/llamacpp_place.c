@@ -28,12 +28,17 @@ int8_t lc_home_of_tensor(const oom_plan *p, const oom_tensor *t)
 {
     const lc_own *o = lc_of(p);
     int8_t host = (int8_t)o->n_devices;
+    const char *arch = p->inventory->ggml_arch;
 
     switch (t->role) {
     case OOM_ROLE_EMBED: case OOM_ROLE_TYPE_EMBED: case OOM_ROLE_POS_EMBED: case OOM_ROLE_PL_EMBED:
         return host;                    /* looked up on the host */
     case OOM_ROLE_PL_MODEL_PROJ: case OOM_ROLE_PL_PROJ_NORM:    /* for all layers: with the first */
         return lc_home_of_layer(o, 0);
+    case OOM_ROLE_EMBED_NORM:           /* the same; LFM2's is its output norm by another name */
+        if (!arch || strncmp(arch, "lfm2", 4) != 0)
+            return lc_home_of_layer(o, 0);
+        break;
     default:
         break;
     }
@@ -85,6 +90,18 @@ static void deal_layers(oom_plan *p)
     }
 }
 
+/* llama-context.cpp: with flash attention a quantised cache is read head by head. */
+static oom_status refuse_head(const oom_plan *p, const oom_format *f, uint64_t width,
+                              uint64_t heads, oom_error *err)
+{
+    uint64_t head = width / max_u64(heads, 1);
+
+    if (p->options.attention == OOM_ATTENTION_EAGER || head % f->block == 0)
+        return OOM_OK;
+    return oom_fail(err, OOM_BADVALUE, "%s has heads of %llu: llama.cpp needs a multiple of %u "
+                    "for a %s cache", p->model->id, (ull)head, f->block, f->name);
+}
+
 static oom_status refuse(const oom_plan *p, oom_error *err)
 {
     const oom_options *o = &p->options;
@@ -112,6 +129,15 @@ static oom_status refuse(const oom_plan *p, oom_error *err)
             return oom_fail(err, OOM_BADVALUE, "%s caches one row for keys and values: llama.cpp "
                             "takes one type for both, not %s and %s", p->model->id,
                             o->kv_k->name, o->kv_v->name);
+    for (size_t i = 0; i < p->model->n_caches; i++) {
+        const oom_cache *c = &p->model->caches[i];
+
+        if (c->kind == OOM_CACHE_STATE)
+            continue;
+        if (refuse_head(p, o->kv_k, c->k_width, c->kv_heads, err) != OOM_OK
+            || refuse_head(p, o->kv_v, c->v_width, c->kv_heads, err) != OOM_OK)
+            return OOM_BADVALUE;
+    }
     if (p->model->shape.encoder_only || p->model->shape.encoder_decoder)
         return oom_fail(err, OOM_NOTFOUND,
                         "%s: llama.cpp's buffers for encoders are not known here", p->model->id);

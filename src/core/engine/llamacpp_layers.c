@@ -289,6 +289,17 @@ static lc_t pick_rows(pen *b, lc_t x)
     return OP(b, LC_ROWS, lc_ne(shape(b, x).n[0], b->s->outputs, 1, 1), x, b->rows);
 }
 
+/* Falcon-H1: attention and Mamba side by side, each after a norm of its own with one weight. */
+static lc_t both_mixers(pen *b, lc_t x)
+{
+    lc_t attended = lc_attention(b, norm(b, OOM_ROLE_ATTN_NORM, x));
+    lc_t cur = lc_mamba(b, norm(b, OOM_ROLE_ATTN_NORM, x));
+
+    cur = add(b, add(b, attended, cur), x);
+    cur = b->layer == b->last ? pick_rows(b, cur) : cur;
+    return add(b, feed_forward(b, norm(b, OOM_ROLE_FFN_NORM, cur)), cur);
+}
+
 static lc_t layer(pen *b, lc_t x)
 {
     bool mixes = b->cache || b->state;
@@ -301,6 +312,8 @@ static lc_t layer(pen *b, lc_t x)
     bool picks = b->layer == b->last && !(b->quirks & (ROWS_AFTER_NORM | ROWS_BEFORE_NORM));
     lc_t residual = x, cur = x, normed, out;
 
+    if (b->cache && b->state)
+        return both_mixers(b, x);
     if (has(b, OOM_ROLE_ATTN_NORM) || bare)
         cur = norm(b, OOM_ROLE_ATTN_NORM, x);
     if (b->quirks & NORM_FIRST)

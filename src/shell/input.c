@@ -39,6 +39,7 @@ static char *plain_line(const char *prompt)
 
 #if OOMPH_READLINE
 #include <poll.h>
+#include <readline/history.h>
 #include <readline/readline.h>
 
 static bool line_ended;                 /* after Ctrl-C: a newline was handed over */
@@ -190,6 +191,65 @@ static int edit_key(int count, int key)
     return 0;
 }
 
+/* ---- history by its beginning ---------------------------------------------------------------- */
+
+static int search_back(int count, int key);
+static int search_on(int count, int key);
+
+static int begins;                      /* bytes before the cursor when the search began */
+
+static bool begins_alike(int i)
+{
+    const HIST_ENTRY *e = history_get(history_base + i);
+
+    return e && strncmp(e->line, rl_line_buffer, (size_t)begins) == 0
+        && strcmp(e->line, rl_line_buffer) != 0;
+}
+
+static void begin_search(void)
+{
+    if (rl_last_func != search_back && rl_last_func != search_on)
+        begins = rl_point;
+}
+
+/* The line that was found, the cursor where it was; at the end where nothing was typed. */
+static int found(void)
+{
+    rl_point = begins && begins < rl_end ? begins : rl_end;
+    return 0;
+}
+
+/* By steps to earlier and later lines: rl_history_search_backward of Readline 8.2 leaves two lines
+ * with one list of changes, which is then freed twice. */
+static int search_back(int count, int key)
+{
+    int at = where_history(), i = at - 1;
+
+    (void)count;
+    begin_search();
+    while (i >= 0 && !begins_alike(i))
+        i--;
+    if (i < 0)
+        return rl_ding();
+    rl_get_previous_history(at - i, key);
+    return found();
+}
+
+/* Past the last one that begins so: back to what was typed. */
+static int search_on(int count, int key)
+{
+    int at = where_history(), i = at + 1;
+
+    (void)count;
+    begin_search();
+    if (at >= history_length)
+        return rl_ding();
+    while (i < history_length && !begins_alike(i))
+        i++;
+    rl_get_next_history(i - at, key);
+    return found();
+}
+
 static char *prefilled;                 /* what the next line begins with */
 
 bool input_edit(void)
@@ -216,10 +276,10 @@ static int begin_line(void)
 static void bind_keys(Keymap map)
 {
     rl_bind_key_in_map('\t', tab, map);
-    rl_bind_keyseq_in_map("\\e[A", rl_history_search_backward, map);
-    rl_bind_keyseq_in_map("\\e[B", rl_history_search_forward, map);
-    rl_bind_keyseq_in_map("\\eOA", rl_history_search_backward, map);
-    rl_bind_keyseq_in_map("\\eOB", rl_history_search_forward, map);
+    rl_bind_keyseq_in_map("\\e[A", search_back, map);
+    rl_bind_keyseq_in_map("\\e[B", search_on, map);
+    rl_bind_keyseq_in_map("\\eOA", search_back, map);
+    rl_bind_keyseq_in_map("\\eOB", search_on, map);
     rl_bind_keyseq_in_map("\\eh", help_key, map);
     rl_bind_keyseq_in_map("\\C-x\\C-e", edit_key, map);
 }
